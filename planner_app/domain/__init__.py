@@ -1,0 +1,1 @@
+"""Events, run state, plan, moves, budgets, loop detection, citations: pure, no I/O."""
