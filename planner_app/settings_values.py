@@ -1,0 +1,297 @@
+"""What can be set: one frozen model per section of `config.toml`, with defaults and units.
+
+A layer (a file, the environment, flags) is validated as a `Values`; so is the merge of them all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    model_validator,
+)
+
+from planner_app.domain.catalogue import BudgetLimits
+from planner_app.settings_units import (
+    Bytes,
+    Count,
+    CountLimit,
+    Minutes,
+    MinutesLimit,
+    Seconds,
+    Usd,
+    UsdLimit,
+    Words,
+)
+
+Role = Literal["planner", "executor", "checker"]
+SandboxKind = Literal["docker", "unsafe-host"]
+ApproveMode = Literal["never", "outside", "plan", "actions"]
+
+NET_MODES = ("open", "seen", "off")
+_T = TypeVar("_T")
+_HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?|search|\[[0-9a-f:]+\]")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _model_name(name: str) -> str:
+    if not name or name != name.strip() or any(c.isspace() for c in name.partition(":")[0]):
+        raise ValueError("use a model name such as deepseek/deepseek-chat, without white space")
+    return name
+
+
+def _address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts.port  # raises ValueError for a port that is no number
+    except ValueError:
+        fine = False
+    if not fine:
+        guess = f", such as http://{url}" if url and "://" not in url else ""
+        raise ValueError(f"use an address with http:// or https://{guess}")
+    return url.rstrip("/")
+
+
+def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _HOST.fullmatch(name.lower()):
+            raise ValueError(f"{name[:80]!r} is not a host name such as example.org")
+    return tuple(name.lower() for name in names)
+
+
+def _policy(text: str) -> str:
+    """`open`, `seen`, `off`, or host names with commas between."""
+    low = text.strip().lower()
+    if low in NET_MODES:
+        return low
+    names = tuple(name.strip() for name in low.split(",") if name.strip())
+    if not names or not all("." in n or n in ("search", "localhost") for n in names):
+        raise ValueError("use open, seen, off, or host names such as example.org,docs.python.org")
+    return ",".join(_hosts(names))
+
+
+def _per_role(value: object) -> object:
+    """A list of fallbacks holds for every role."""
+    if isinstance(value, list | tuple):
+        return {role: tuple(value) for role in ("planner", "executor", "checker")}
+    return value
+
+
+ModelName = Annotated[str, AfterValidator(_model_name)]
+Address = Annotated[str, AfterValidator(_address)]
+Policy = Annotated[str, AfterValidator(_policy)]
+
+
+class TeamSettings(_Section):
+    """Which model plays which role."""
+
+    planner: ModelName | None = None
+    """A litellm name, `scripted:PATH` or `recorded:RUN`. None: from the keys that are found."""
+    executor: ModelName | None = None
+    """None: the planner's model."""
+    checker: ModelName | None = None
+    """None: the planner's model."""
+    mode: Literal["team", "solo"] = "team"
+    """solo: the planner's model plans and acts in one conversation."""
+    max_parallel: int = Field(default=3, ge=1, le=16)
+    """Steps that may run at once."""
+    api_base: Address | dict[Role, Address] | None = None
+    """Address of a server of one's own, for all roles or by role. None: the provider's."""
+    fallbacks: Annotated[dict[Role, tuple[ModelName, ...]], BeforeValidator(_per_role)] = Field(
+        default_factory=dict
+    )
+    """Models to go on with when one is down; a plain list holds for every role."""
+    options: dict[Role, dict[str, JsonValue]] = Field(default_factory=dict)
+    """By role: `effort`, `temperature`, `top_p`, `seed`, ...; they win over the profile."""
+
+    def base_for(self, role: Role) -> str | None:
+        """The address that this role's model is asked at; None: the provider's."""
+        if isinstance(self.api_base, dict):
+            return self.api_base.get(role)
+        return self.api_base
+
+
+class BudgetSettings(_Section):
+    """What one run may spend, and all runs in a day."""
+
+    usd: UsdLimit = 2.0
+    tokens: CountLimit = None
+    minutes: MinutesLimit = 30.0
+    """Minutes in which the run works; waiting for a person does not count."""
+    calls: CountLimit = 60
+    """Model calls."""
+    actions: CountLimit = 100
+    daily_usd: UsdLimit = None
+    """US dollars for all runs of a day; None: no limit."""
+
+    def limits(self) -> BudgetLimits:
+        """The limits of one run, as its first event holds them."""
+        return BudgetLimits(
+            usd=self.usd,
+            tokens=self.tokens,
+            seconds=None if self.minutes is None else self.minutes * 60,
+            calls=self.calls,
+            actions=self.actions,
+        )
+
+
+class SandboxSettings(_Section):
+    """Where code runs and what it may use."""
+
+    kind: SandboxKind = "docker"
+    memory: Bytes = 1024**3
+    """Bytes of memory for all processes of one sandbox, its tmpfs included."""
+    cpus: float = Field(default=1.0, gt=0, le=1024)
+    pids: Annotated[Count, Field(ge=8)] = 128
+    tmp: Bytes = 64 * 1024**2
+    """Size of /tmp."""
+    workspace: Bytes = 256 * 1024**2
+    """Size of the workspace."""
+    inodes: Annotated[Count, Field(ge=64)] = 20_000
+    action_seconds: Annotated[Seconds, Field(gt=0)] = 120.0
+    """Run time of one action."""
+    grace_seconds: Annotated[Seconds, Field(gt=0)] = 2.0
+    """How long an interrupted action may take to stop before it is killed."""
+    output_bytes: Bytes = 1024**2
+    """Output of one action that is forwarded as it comes."""
+    packages: Words = ()
+    """Python packages added to the image, which is then built again."""
+    pool: int = Field(default=1, ge=0, le=32)
+    """Sandboxes kept ready; 0: each is started when it is needed."""
+    runtime: str | None = None
+    """The engine's runtime, such as runsc for gVisor. None: the engine's own choice."""
+    preload: Words = ()
+    """Modules imported before the first action, such as numpy."""
+
+    def limits(self) -> dict[str, object]:
+        """The limits by the names that `sandbox.Limits.parse` reads."""
+        return {
+            "memory_bytes": self.memory,
+            "cpus": self.cpus,
+            "pids": self.pids,
+            "tmp_bytes": self.tmp,
+            "workspace_bytes": self.workspace,
+            "inodes": self.inodes,
+            "action_seconds": self.action_seconds,
+            "grace_seconds": self.grace_seconds,
+            "output_bytes": self.output_bytes,
+        }
+
+
+class NetSettings(_Section):
+    """Where tools may go."""
+
+    policy: Policy | None = None
+    """open, seen, off, or hosts. None: open, and seen when there are attachments."""
+    allow_hosts: Annotated[Words, AfterValidator(_hosts)] = ()
+    """Hosts with private addresses (an intranet) that may be asked all the same."""
+    searxng_url: Address | None = None
+    """A SearXNG instance of one's own."""
+    search_backends: Words = ()
+    """Names of search backends in the order to try; empty: the broker's own choice."""
+
+    def policy_for(self, has_attachments: bool) -> str:
+        """The policy of a task."""
+        return self.policy or ("seen" if has_attachments else "open")
+
+
+class PriceSettings(_Section):
+    """US dollars per million tokens of one model."""
+
+    input: Usd
+    output: Usd
+    cached: Usd | None = None
+    """None: as other input."""
+
+
+class ModelsSettings(_Section):
+    """What is known of models beside their profiles."""
+
+    api_bases: dict[str, Address] = Field(default_factory=dict)
+    """Model name, or provider with its slash (`ollama_chat/`), to the address of its server."""
+    prices: dict[str, PriceSettings] = Field(default_factory=dict)
+    """Model name to its price, over the bundled table."""
+    timeouts: dict[str, Annotated[Seconds, Field(gt=0)]] = Field(default_factory=dict)
+    """Model name, provider with its slash, or `default`, to seconds for one whole call."""
+
+    def api_base(self, model: str) -> str | None:
+        """The address for a model: its own entry, else its provider's."""
+        return _by_model(self.api_bases, model)
+
+    def timeout(self, model: str) -> float | None:
+        """Seconds for one call: the model's entry, its provider's, the default's, else None."""
+        found = _by_model(self.timeouts, model)
+        return self.timeouts.get("default") if found is None else found
+
+
+def _by_model(table: Mapping[str, _T], model: str) -> _T | None:
+    if model in table:
+        return table[model]
+    return table.get(model.partition("/")[0] + "/") if "/" in model else None
+
+
+class ApproveSettings(_Section):
+    """When a person is asked before something happens."""
+
+    mode: ApproveMode = "outside"
+
+
+class AttachmentSettings(_Section):
+    """How large the files of a task may be."""
+
+    max_file: Bytes = 50 * 1024**2
+    max_total: Bytes = 200 * 1024**2
+
+
+class WorkerSettings(_Section):
+    """The background worker."""
+
+    max_runs: int = Field(default=4, ge=1, le=64)
+    """Runs that one worker drives at once."""
+    idle_minutes: Annotated[Minutes, Field(gt=0)] = 10.0
+    """How long a worker without work stays."""
+
+
+class ToolsSettings(_Section):
+    """A person's own tool modules."""
+
+    folder: str | None = None
+    """None: `tools/` beside config.toml."""
+
+
+class Values(_Section):
+    """Everything that can be set."""
+
+    team: str = "default"
+    """The team of tasks that name none."""
+    teams: dict[str, TeamSettings] = Field(default_factory=dict)
+    budget: BudgetSettings = Field(default_factory=BudgetSettings)
+    sandbox: SandboxSettings = Field(default_factory=SandboxSettings)
+    net: NetSettings = Field(default_factory=NetSettings)
+    models: ModelsSettings = Field(default_factory=ModelsSettings)
+    approve: ApproveSettings = Field(default_factory=ApproveSettings)
+    attachments: AttachmentSettings = Field(default_factory=AttachmentSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    tools: ToolsSettings = Field(default_factory=ToolsSettings)
+
+    @model_validator(mode="after")
+    def _team_names(self) -> Values:
+        for name in self.teams:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", name):
+                raise ValueError(
+                    f"team name {name[:40]!r}: use lower-case letters, digits, - and _"
+                )
+        return self
