@@ -51,7 +51,7 @@ class Layer:
 
 def file_layer(path: Path) -> Layer:
     """A TOML file's settings. SettingsError names the file and the key or line."""
-    return Layer(_checked(read_toml(path), str(path)), str(path))
+    return Layer(check_tree(read_toml(path), str(path)), str(path))
 
 
 def read_toml(path: Path) -> Tree:
@@ -79,7 +79,7 @@ def environment_layer(env: Mapping[str, str]) -> Layer:
         path = _variable_path(name)
         _put(tree, path, _variable_value(env[name].strip()))
         origins[path] = name
-    return Layer(_checked(tree, "environment", origins), "environment", origins)
+    return Layer(check_tree(tree, "environment", origins), "environment", origins)
 
 
 def flag_layer(flags: Sequence[Flag]) -> Layer:
@@ -91,7 +91,7 @@ def flag_layer(flags: Sequence[Flag]) -> Layer:
             path = tuple(flag.key.split("."))
             _put(tree, path, flag.value)
             origins[path] = flag.name
-    return Layer(_checked(tree, "flags", origins), "flags", origins)
+    return Layer(check_tree(tree, "flags", origins), "flags", origins)
 
 
 def check_tightens(layer: Layer, below: Tree, config_file: Path) -> None:
@@ -181,7 +181,8 @@ def _sections() -> dict[str, type[BaseModel]]:
     return found
 
 
-def _checked(tree: Tree, where: str, origins: Mapping[Path_, str] | None = None) -> Tree:
+def check_tree(tree: Tree, where: str, origins: Mapping[Path_, str] | None = None) -> Tree:
+    """The tree in canonical form, without what it does not set. Raises SettingsError."""
     try:
         return Values.model_validate(tree).model_dump(exclude_unset=True)
     except ValidationError as error:
