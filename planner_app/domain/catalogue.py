@@ -11,11 +11,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from planner_app.domain.events import Event, EventData
+from planner_app.domain.events import Event, EventData, EventDraft
 from planner_app.domain.plan import (
     Answer,
     CheckVerdict,
-    Evidence,
     Facts,
     Plan,
     Report,
@@ -33,7 +32,7 @@ Outcome = Literal[
 QuestionKind = Literal["clarify", "ask_user", "plan", "action", "network", "budget", "review"]
 
 
-# --- the run ---------------------------------------------------------------------------------
+# --- the run -------------------------------------------------------------------------------------
 
 
 class Attachment(EventData):
@@ -79,6 +78,8 @@ class RunCreated(EventData):
     has_schema: bool = False
     no_input: bool = False
     """Questions take their defaults at once."""
+    headless: bool = False
+    """Submitted without a terminal: questions about the task itself take their defaults."""
     tags: list[str] = Field(default_factory=list)
     example: str | None = None
     """Name of the bundled example; its model replies are scripted."""
@@ -104,6 +105,8 @@ class RunClaimed(EventData):
     """Model to USD per million tokens [in, out]; None: unknown."""
     profiles: dict[str, str] = Field(default_factory=dict)
     """Role to profile name."""
+    models: dict[str, str] = Field(default_factory=dict)
+    """Role to model name, where the task left it open; empty: as submitted."""
 
 
 class RunPhase(EventData):
@@ -140,7 +143,7 @@ class BudgetUsedUp(EventData):
     detail: str = ""
 
 
-# --- what people said --------------------------------------------------------------------------
+# --- what people said ----------------------------------------------------------------------------
 
 
 class UserCancelled(EventData):
@@ -284,7 +287,7 @@ class ModelFailed(EventData):
     usd: float | None = 0.0
 
 
-# --- plans, reviews, questions ---------------------------------------------------------------------
+# --- plans, reviews, questions -------------------------------------------------------------------
 
 
 class PlanProposed(EventData):
@@ -328,10 +331,15 @@ class ReviewDecided(EventData):
     review: Review
 
 
-class ReviewRefused(EventData):
-    """The planner's text held no valid review."""
+class ReplyRefused(EventData):
+    """A review, an answer or a verdict could not be read; a short chat is to correct it."""
 
+    purpose: Literal["review", "answer", "check"]
     problems: list[str]
+    number: int
+    """1-based count of unreadable texts in a row."""
+    bad: str
+    """sha256 of the text."""
 
 
 class FactsUpdated(EventData):
@@ -367,7 +375,7 @@ class QuestionClosed(EventData):
     by: Literal["user", "default"] = "user"
 
 
-# --- steps and attempts ------------------------------------------------------------------------------
+# --- steps and attempts --------------------------------------------------------------------------
 
 
 class AttemptStarted(EventData):
@@ -398,6 +406,8 @@ class StepReported(EventData):
     report: Report
     values: dict[str, Any] = Field(default_factory=dict)
     """Name to {kind: json|pickle|failed, preview, bytes, type}; the bytes are blobs."""
+    source_id: int | None = None
+    """The source that stands for what the attempt's actions computed; None: nothing ran."""
 
 
 class EvidenceChecked(EventData):
@@ -424,14 +434,24 @@ class LoopFound(EventData):
     """False: it is told once and may go on."""
 
 
+class TurnTaken(EventData):
+    """The executor's turn holds code to run. Blobs: code."""
+
+    turn: int
+    note: str = ""
+    """What of the turn was passed over, such as a report beside the code."""
+
+
 class TurnRefused(EventData):
     """An executor turn that was not carried out, and what it is told."""
 
-    kind: Literal["truncated", "empty", "bad_report", "limit", "evidence"]
+    kind: Literal["truncated", "silent", "bad_report", "limit", "evidence"]
     message: str
+    double_max_tokens: bool = False
+    """From the next turn on the reply may be twice as long."""
 
 
-# --- the sandbox -----------------------------------------------------------------------------------
+# --- the sandbox ---------------------------------------------------------------------------------
 
 
 class SessionStarted(EventData):
@@ -542,7 +562,7 @@ class ArtifactSaved(EventData):
     sha256: str
 
 
-# --- the end ---------------------------------------------------------------------------------------
+# --- the end -------------------------------------------------------------------------------------
 
 
 class AnswerDrafted(EventData):
@@ -594,7 +614,7 @@ TYPES: dict[str, type[EventData]] = {
     "plan.accepted": PlanAccepted,
     "replan.decided": ReplanDecided,
     "review.decided": ReviewDecided,
-    "review.refused": ReviewRefused,
+    "reply.refused": ReplyRefused,
     "facts.updated": FactsUpdated,
     "question.asked": QuestionAsked,
     "question.closed": QuestionClosed,
@@ -605,6 +625,7 @@ TYPES: dict[str, type[EventData]] = {
     "evidence.checked": EvidenceChecked,
     "stall.counted": StallCounted,
     "loop.found": LoopFound,
+    "turn.taken": TurnTaken,
     "turn.refused": TurnRefused,
     "session.started": SessionStarted,
     "session.rebuilt": SessionRebuilt,
@@ -633,6 +654,12 @@ _NAMES = {data: name for name, data in TYPES.items() if data is not Orphaned}
 def type_name(data: type[EventData]) -> str:
     """The dotted name of a kind of data. Raises KeyError for one that is not in the catalogue."""
     return _NAMES[data]
+
+
+def orphaned(kind: Literal["model", "action", "tool"], move_id: str, reason: str) -> EventDraft:
+    """The fact that a started move will not finish."""
+    data = Orphaned(reason=reason).model_dump(mode="json")
+    return EventDraft(type=f"{kind}.orphaned", move_id=move_id, data=data)
 
 
 def upcast(event: Event) -> Event:

@@ -1,4 +1,4 @@
-"""What the agents write: plans, reports, reviews, answers and verdicts; and when a plan is valid."""
+"""What the agents write: plans, reports, reviews, answers, verdicts; when a plan is valid."""
 
 from __future__ import annotations
 
@@ -170,7 +170,9 @@ def plan_problems(plan: Plan, done: frozenset[str], known: frozenset[str]) -> li
     if len(plan.model_dump_json()) > MAX_PLAN_CHARS:
         problems.append(f"the plan is longer than {MAX_PLAN_CHARS} characters; say less")
     ids = [step.id for step in plan.steps]
-    problems += [f"step id {i!r} is used twice" for i in sorted({i for i in ids if ids.count(i) > 1})]
+    problems += [
+        f"step id {i!r} is used twice" for i in sorted({i for i in ids if ids.count(i) > 1})
+    ]
     problems += [
         f"step id {i!r} was used by an earlier plan; use a new one" for i in ids if i in known
     ]
@@ -183,7 +185,9 @@ def plan_problems(plan: Plan, done: frozenset[str], known: frozenset[str]) -> li
 def _step_problems(step: Step, reachable: set[str]) -> list[str]:
     problems = []
     if not step.id or len(step.id) > 40 or "/" in step.id or not step.id.isprintable():
-        problems.append(f"step id {step.id[:40]!r} must be 1 to 40 printable characters without '/'")
+        problems.append(
+            f"step id {step.id[:40]!r} must be 1 to 40 printable characters without '/'"
+        )
     if not step.objective.strip():
         problems.append(f"step {step.id!r} has no objective")
     for dep in step.deps:

@@ -1,0 +1,61 @@
+"""What an answer must hold to go on to the check, and an answer made without a model."""
+
+from __future__ import annotations
+
+from planner_app.domain.plan import Answer, Claim
+from planner_app.domain.state import RunState
+
+
+def answer_problems(state: RunState) -> list[str]:
+    """Why the newest draft does not hold; empty when it does.
+
+    Each claim needs a source id, each id must exist, and an answer that rests on finished steps
+    has at least one claim.
+    """
+    answer = state.answer
+    if answer is None:
+        return ["there is no answer"]
+    problems = []
+    if not answer.text.strip():
+        problems.append("the answer's text is empty")
+    known = state.sources
+    for claim in answer.claims:
+        short = claim.text[:120]
+        if not claim.source_ids:
+            problems.append(f"claim {short!r} has no source id")
+        unknown = [n for n in claim.source_ids if n not in known]
+        if unknown:
+            marks = ", ".join(f"[{n}]" for n in unknown)
+            problems.append(f"claim {short!r} cites {marks}, which does not exist")
+    if not answer.claims and known and any(s.status == "done" for s in state.steps.values()):
+        problems.append("the answer has no claims; list each statement with its source ids")
+    return problems
+
+
+def composed_answer(state: RunState) -> Answer | None:
+    """The finished steps' results one after another; None: no step is finished."""
+    done = [s for s in state.steps.values() if s.status == "done" and s.report is not None]
+    if not done:
+        return None
+    lines, claims = [], []
+    for step in done:
+        report = step.report
+        if report is None:
+            continue
+        cited = list(dict.fromkeys(e.source_id for e in report.evidence))
+        cited = cited or ([step.source_id] if step.source_id is not None else [])
+        marks = "".join(f" [{n}]" for n in cited)
+        lines.append(f"{report.result or step.step.objective}{marks}")
+        claims.append(Claim(text=report.result[:300], source_ids=cited))
+    points = [
+        f"{s.step.id}: {s.step.objective[:200]} ({s.status})"
+        for s in state.steps.values()
+        if s.status != "done"
+    ]
+    return Answer(
+        text="\n\n".join(lines)[:8000],
+        claims=[claim for claim in claims if claim.source_ids],
+        artifacts=[name for s in done if s.report for name in s.report.artifacts],
+        confidence="low",
+        open_points=points[:20],
+    )

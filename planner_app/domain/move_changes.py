@@ -1,0 +1,79 @@
+"""The ways in which a run turns: to a question, to a new plan, to its answer."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from planner_app.domain.catalogue import (
+    AskedQuestion,
+    AttemptFinished,
+    QuestionAsked,
+    QuestionKind,
+    ReplanDecided,
+    RunFinished,
+    RunPhase,
+    StepChanged,
+)
+from planner_app.domain.events import EventDraft
+from planner_app.domain.plan import Question
+from planner_app.domain.state import RunState
+
+MAX_REPLANS = 3
+QUESTION_SECONDS = 900
+"""How long a question about the task waits before its default stands."""
+
+
+def ask(
+    state: RunState,
+    kind: QuestionKind,
+    questions: list[Question],
+    now: datetime,
+    step_id: str | None = None,
+    attempt: int | None = None,
+) -> EventDraft:
+    """A question to the person; those about the task have a deadline, permissions have none."""
+    deadline = None
+    if kind in {"clarify", "review", "ask_user"}:
+        deadline = (now + timedelta(seconds=QUESTION_SECONDS)).isoformat()
+    return QuestionAsked(
+        question_id=f"q{state.questions_asked + 1}",
+        kind=kind,
+        questions=[
+            AskedQuestion(text=q.text[:2000], default=q.default[:500]) for q in questions[:8]
+        ],
+        deadline=deadline,
+    ).draft(step_id=step_id, attempt=attempt)
+
+
+def replanned(state: RunState, reason: str, *, fresh: bool) -> list[EventDraft]:
+    """The plan is given up; after three times the run answers with what it has."""
+    if state.replans >= MAX_REPLANS:
+        return to_answer(
+            state, f"the plan was given up {MAX_REPLANS} times already; {reason}", needs_done=False
+        )
+    return [
+        ReplanDecided(reason=reason, number=state.replans + 1, fresh=fresh).draft(),
+        RunPhase(phase="planning", reason=reason).draft(),
+    ]
+
+
+def to_answer(state: RunState, shortfall: str, *, needs_done: bool) -> list[EventDraft]:
+    """Running attempts end and the answer is due.
+
+    `shortfall` says why the answer will be partial; empty: it need not be. With `needs_done` a
+    run without one finished step has failed; else the planner answers from what it learned.
+    """
+    drafts: list[EventDraft] = []
+    for step in state.live_steps():
+        if step.status == "running":
+            finished = AttemptFinished(outcome="cancelled", reason=shortfall or "answering")
+            changed = StepChanged(status="skipped", reason=shortfall or "answering")
+            drafts += [
+                finished.draft(step_id=step.step.id, attempt=len(step.attempts)),
+                changed.draft(step_id=step.step.id, attempt=len(step.attempts)),
+            ]
+    some_done = any(step.status == "done" for step in state.steps.values())
+    if needs_done and not some_done:
+        reason = shortfall or "nothing was found out"
+        return [*drafts, RunFinished(status="failed", reason=reason).draft()]
+    return [*drafts, RunPhase(phase="answering", reason=shortfall).draft()]

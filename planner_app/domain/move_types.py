@@ -1,0 +1,83 @@
+"""The kinds of moves and their ids, `kind/step/attempt/turn/try`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from planner_app.domain.catalogue import Purpose, Role
+from planner_app.domain.events import EventDraft
+from planner_app.domain.state import RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Facts that follow from the state; they are appended together."""
+
+    drafts: tuple[EventDraft, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallModel:
+    """A model is to be asked."""
+
+    id: str
+    role: Role
+    purpose: Purpose
+    conversation: str
+    turn: int
+    step_id: str | None = None
+    attempt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunAction:
+    """The code of an attempt's newest turn is to be run."""
+
+    id: str
+    step_id: str
+    attempt: int
+    turn: int
+    code: str
+    """sha256 of the code."""
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Nothing to do before this time, UTC, unless something new is appended."""
+
+    at: datetime
+
+
+Move = Record | CallModel | RunAction | WakeAt
+
+
+def move_id(state: RunState, base: str) -> str:
+    """The id of a move: orphaned tries before it make its own number higher."""
+    return f"{base}/{state.tries.get(base, 0) + 1}"
+
+
+def planner_call(state: RunState, purpose: Purpose) -> list[Move]:
+    """The planner or checker is asked, unless such a call is under way already."""
+    role: Role = "checker" if purpose == "check" else "planner"
+    corrected = state.correction
+    if corrected is not None and corrected.purpose == "check":
+        role = "checker"
+    if any(m.kind == "model" and m.role != "executor" for m in state.open.values()):
+        return []
+    turn = state.role_turns.get(role, 0) + 1
+    if corrected is not None:
+        purpose, conversation = "correct", f"correct/{role}-{turn}"
+    elif purpose == "check":
+        conversation = f"checker/{turn}"
+    else:
+        conversation = f"planner/{state.planner_chat}"
+    return [
+        CallModel(
+            id=move_id(state, f"{purpose}/-/0/{turn}"),
+            role=role,
+            purpose=purpose,
+            conversation=conversation,
+            turn=turn,
+        )
+    ]
