@@ -1,0 +1,291 @@
+"""The sandbox image: named by what is in it, built when it is not there.
+
+Three layers, each with a hash over its recipe and the layers below, so that a change rebuilds only
+what is above it: the base (Linux, Python, fonts), the packages (bundled, then those of
+`[sandbox] packages`), the guest. The last hash is the image's tag: asking whether the image is up
+to date is one inspect. `python -m planner_app.sandbox.image` makes sure of engine and image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner_app._bundled import bundled_dir
+from planner_app.domain.errors import EngineMissing, ImageMissing, PlannerError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+Say = Callable[[str], None]
+
+REPOSITORY = "planner-sandbox"
+_SITE_RECIPE = ("Dockerfile", "build_site.py", "requirements.txt")
+
+
+def image_tag(packages: Sequence[str] = ()) -> str:
+    """The name of the image that this program needs, with these extra packages.
+
+    It changes with every file of the bundled `sandbox/` tree. Raises BadInput for a package that
+    is not a name with versions.
+    """
+    return _Layers(bundled_dir("sandbox"), packages).image
+
+
+def find_image(client: DockerClient, packages: Sequence[str] = ()) -> str | None:
+    """The image's tag when the engine holds it, else None. One inspect; builds nothing."""
+    from planner_app.sandbox.image_build import has_image
+
+    tag = image_tag(packages)
+    return tag if has_image(client, tag) else None
+
+
+def ensure_image(
+    client: DockerClient, packages: Sequence[str] = (), say: Say = lambda _: None
+) -> str:
+    """Return the tag of an up-to-date image, after building what is missing of it.
+
+    A few ms when it is there, about a minute when nothing is. Two callers at once build it once.
+    `say` gets progress, a line at a time. Raises ImageMissing or EngineMissing with one clear
+    line, BadInput for a wrong package name.
+    """
+    tag = find_image(client, packages)
+    if tag is not None:
+        return tag
+    sandbox = bundled_dir("sandbox")
+    layers = _Layers(sandbox, packages)
+    with _building_alone(say), _work_folder() as folder:
+        _Builder(client, sandbox, layers, folder, say).build_missing()
+    return layers.image
+
+
+def remove_old_images(client: DockerClient, packages: Sequence[str] = ()) -> list[str]:
+    """Remove images of earlier versions that no container uses; the tags that are gone.
+
+    The layers that the present image stands on are kept, since they make the next build fast.
+    """
+    from docker.errors import APIError
+
+    from planner_app.sandbox.image_build import PART_LABEL, engine_errors
+
+    keep = set(_Layers(bundled_dir("sandbox"), packages).all_tags())
+    removed: list[str] = []
+    with engine_errors("cannot list the sandbox images"):
+        for image in client.images.list(filters={"label": PART_LABEL}):
+            for tag in sorted(set(image.tags) - keep, reverse=True):
+                try:
+                    client.images.remove(tag)
+                except APIError as error:
+                    if error.status_code != 409:  # 409: in use, so it stays
+                        raise
+                else:
+                    removed.append(str(tag))
+    return removed
+
+
+class _Layers:
+    """The tags of all layers, each a hash over its recipe and the layer below."""
+
+    def __init__(self, sandbox: Path, packages: Sequence[str]) -> None:
+        from planner_app.sandbox.image_base import PYTHON_VERSION, recipe
+        from planner_app.sandbox.image_wheels import LEFT_OUT, checked_packages
+
+        self.packages = checked_packages(packages)
+        self.base = self._tag("base", recipe(), (sandbox / "Dockerfile.base").read_bytes())
+        site = [(sandbox / name).read_bytes() for name in _SITE_RECIPE]
+        self.site = self._tag(
+            "site", self.base.encode(), PYTHON_VERSION.encode(), repr(LEFT_OUT).encode(), *site
+        )
+        self.extra = self.site
+        if self.packages:
+            self.extra = self._tag("extra", self.site.encode(), repr(self.packages).encode())
+        self.image = self._tag("", self.extra.encode(), *_tree(sandbox))
+
+    def all_tags(self) -> list[str]:
+        return [self.base, self.site, self.extra, self.image]
+
+    @staticmethod
+    def _tag(part: str, *contents: bytes) -> str:
+        digest = hashlib.sha256()
+        for content in contents:
+            digest.update(len(content).to_bytes(8, "big") + content)
+        name = f"{REPOSITORY}-{part}" if part else REPOSITORY
+        return f"{name}:{digest.hexdigest()[:16]}"
+
+
+def _tree(folder: Path) -> Iterator[bytes]:
+    """Names and contents of a folder's files in a fixed order, without compiled bytecode."""
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            yield file.relative_to(folder).as_posix().encode()
+            yield file.read_bytes()
+
+
+class _Builder:
+    """Builds the missing layers from the lowest up."""
+
+    def __init__(
+        self, client: DockerClient, sandbox: Path, layers: _Layers, folder: Path, say: Say
+    ) -> None:
+        self._client = client
+        self._sandbox = sandbox
+        self._layers = layers
+        self._folder = folder
+        self._say = say
+
+    def build_missing(self) -> None:
+        if not self._has(self._layers.image):
+            if not self._has(self._layers.extra):
+                if not self._has(self._layers.site):
+                    if not self._has(self._layers.base):
+                        self._base()
+                    self._bundled_packages()
+                self._extra_packages()
+            self._guest()
+
+    def _has(self, tag: str) -> bool:
+        from planner_app.sandbox.image_build import has_image
+
+        return has_image(self._client, tag)
+
+    def _base(self) -> None:
+        from planner_app.sandbox.image_base import make_base
+
+        tag = self._layers.base
+        make_base(self._client, tag, _labels("base", tag), self._folder, self._sandbox, self._say)
+
+    def _bundled_packages(self) -> None:
+        from planner_app.sandbox.image_base import PYTHON_VERSION
+        from planner_app.sandbox.image_wheels import install_bundled
+
+        arch = self._arch()
+        self._say(f"packages: fetching wheels for {arch} (about 10 s, 180 MB the first time)")
+        target = self._folder / "site"
+        install_bundled(self._sandbox / "requirements.txt", target, arch, PYTHON_VERSION)
+        self._say("packages: compiling them into the image (about 40 s)")
+        self._packages_layer("site", self._layers.base, self._layers.site, target, "/opt/site")
+
+    def _extra_packages(self) -> None:
+        from planner_app.sandbox.image_base import PYTHON_VERSION
+        from planner_app.sandbox.image_wheels import install_extra
+
+        if not self._layers.packages:
+            return
+        self._say(f"packages: adding {', '.join(self._layers.packages)}")
+        target = self._folder / "extra"
+        target.mkdir()
+        requirements = self._sandbox / "requirements.txt"
+        install_extra(self._layers.packages, requirements, target, self._arch(), PYTHON_VERSION)
+        self._packages_layer("extra", self._layers.site, self._layers.extra, target, "/opt/extra")
+
+    def _packages_layer(self, part: str, below: str, tag: str, site: Path, inside: str) -> None:
+        from planner_app.sandbox.image_build import build
+
+        recipe = [(name, self._sandbox / name) for name in ("Dockerfile", "build_site.py")]
+        build(
+            self._client,
+            tag,
+            [*recipe, ("site", site)],
+            arguments={"BASE": below, "SITE": inside},
+            labels=_labels(part, tag),
+        )
+        shutil.rmtree(site)
+
+    def _guest(self) -> None:
+        from planner_app.sandbox.image_build import build
+
+        self._say("guest: adding it to the image")
+        build(
+            self._client,
+            self._layers.image,
+            [
+                ("Dockerfile", self._sandbox / "Dockerfile.guest"),
+                ("guest", self._sandbox / "guest"),
+            ],
+            arguments={"BASE": self._layers.extra},
+            labels=_labels("image", self._layers.image),
+        )
+
+    def _arch(self) -> str:
+        from planner_app.sandbox.image_build import architecture
+
+        return architecture(self._client)
+
+
+def _labels(part: str, tag: str) -> dict[str, str]:
+    from planner_app.sandbox.image_build import HASH_LABEL, PART_LABEL
+
+    return {PART_LABEL: part, HASH_LABEL: tag.rpartition(":")[2]}
+
+
+def _cache_folder() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("planner", ensure_exists=True)
+
+
+@contextlib.contextmanager
+def _building_alone(say: Say) -> Iterator[None]:
+    """Hold the build lock of this user; the kernel frees it if this process dies."""
+    with (_cache_folder() / "image.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another process is building the sandbox image; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _work_folder() -> Iterator[Path]:
+    """A folder on disk (temporary folders are often in memory) for 0.7 GB, removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="image-", dir=_cache_folder()) as folder:
+        yield Path(folder)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line: ensure engine and image; `--check` only asks. Exit 0, or 4 with two lines."""
+    parser = argparse.ArgumentParser(
+        prog="python -m planner_app.sandbox.image",
+        description="Make sure of the container engine and the sandbox image.",
+    )
+    parser.add_argument("--check", action="store_true", help="only ask, build nothing")
+    options = parser.parse_args(arguments)
+
+    def say(line: str) -> None:
+        print(f"sandbox: {line}", file=sys.stderr, flush=True)
+
+    try:
+        _ensure_all(say, only_ask=options.check)
+    except PlannerError as error:
+        say(error.message)
+        say(f"to do: {error.hint or 'see above, then start again'}")
+        return error.exit_code
+    return 0
+
+
+def _ensure_all(say: Say, *, only_ask: bool) -> None:
+    from planner_app.sandbox.engine_setup import check_engine, ensure_engine
+
+    state = check_engine() if only_ask else ensure_engine(say)
+    if not state.ok:
+        raise EngineMissing(state.why, state.fix)
+    import docker
+
+    with contextlib.closing(docker.from_env()) as client:
+        if not only_ask:
+            ensure_image(client, say=say)
+        elif find_image(client) is None:
+            raise ImageMissing("the sandbox image is not built yet", "run: planner sandbox build")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
