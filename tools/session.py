@@ -22,3 +22,6 @@ def ask_user(question: str, default: str = "") -> None:
     """Ask the person something that only they know. Ends this action, the state is kept; the
     answer is the next message. default: what to assume if nobody answers."""
     ...
+
+
+# ruff: noqa: PIE790

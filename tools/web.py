@@ -91,3 +91,6 @@ def find_in_page(source_id: int, words: str) -> list[Passage]:
 def cite(source_id: int, quote: str) -> Citation:
     """Check that a quote (at most 300 characters) really stands in a source, before using it."""
     ...
+
+
+# ruff: noqa: PIE790

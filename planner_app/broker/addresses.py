@@ -46,12 +46,19 @@ class WebAddress:
 
 
 def parse_url(url: str, allowed: AllowedHosts | None = None) -> WebAddress:
-    """Read an address. ToolRefused with the reason for one that is not to be asked.
+    """Read an address that is to be asked. ToolRefused with the reason for one that is not.
 
     Refused: other schemes than http and https, user names, control characters, spaces,
     backslashes, numeric hosts that are no plain address, and ports outside of `PORTS`, unless
     `allowed` names the host with that port.
     """
+    address = _read(url)
+    if address.port not in PORTS and not (allowed and allowed.permits(address.host, address.port)):
+        raise _refused(url, f"port {address.port} is not one of the web's ({_listed(PORTS)})")
+    return address
+
+
+def _read(url: str) -> WebAddress:
     if len(url) > MAX_URL_CHARS:
         raise _refused(url, f"it is longer than {MAX_URL_CHARS} characters")
     if re.search(r"[\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u2060\ufeff\\]", url):
@@ -72,16 +79,13 @@ def parse_url(url: str, allowed: AllowedHosts | None = None) -> WebAddress:
         raise _refused(url, "it holds a user name")
     host = _host(parts.netloc, parts.hostname or "", url)
     port = _DEFAULT_PORT[scheme] if port is None else port
-    address = WebAddress(scheme, host, port, _target(parts.path, parts.query))
-    if port not in PORTS and not (allowed and allowed.permits(host, port)):
-        raise _refused(url, f"port {port} is not one of the web's ({_listed(PORTS)})")
-    return address
+    return WebAddress(scheme, host, port, _target(parts.path, parts.query))
 
 
 def normal_url(url: str) -> str:
     """The address as it is compared: parsed, without fragment; unreadable ones as they are."""
     try:
-        return str(parse_url(url, _ANY_PORT))
+        return str(_read(url))
     except ToolRefused:
         return url
 
@@ -172,15 +176,6 @@ class AllowedHosts:
             for name, allowed_port in self.names
         )
 
-
-class _AnyPort(AllowedHosts):
-    """For comparing addresses only: nothing is asked by what it permits."""
-
-    def permits(self, host: str, port: int) -> bool:
-        return True
-
-
-_ANY_PORT = _AnyPort()
 
 # Special ranges beside what `is_global` says, whose answer differs between Python versions.
 _BLOCKED = tuple(

@@ -98,7 +98,9 @@ def test_no_text_makes_the_reader_of_addresses_stumble(tail: str) -> None:
         except ToolRefused:
             continue
         text = str(address)
-        assert text.isascii() and text.isprintable() and " " not in text
+        assert text.isascii()
+        assert text.isprintable()
+        assert " " not in text
         assert str(parse_url(text)) == text
         assert address.port in PORTS
         seen = urlsplit(text)
