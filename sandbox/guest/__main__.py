@@ -1,0 +1,58 @@
+"""Starts the supervisor, with the guest's modules out of the reach of the code it will run.
+
+The guest's modules are loaded under a private package name and with builtins of their own, so
+that an action which patches `builtins.len` or writes a file `frames.py` harms only itself.
+"""
+
+import builtins
+import sys
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+from os.path import abspath, dirname, join
+from types import ModuleType
+
+PACKAGE = "_planner_guest"
+HERE = dirname(abspath(__file__))
+PRIVATE_BUILTINS = dict(vars(builtins))
+
+
+class PrivateLoader(SourceFileLoader):
+    """Runs a module's text with the private copy of the builtins."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__dict__["__builtins__"] = PRIVATE_BUILTINS
+        super().exec_module(module)
+
+
+class GuestFinder:
+    """Finds the package's modules beside this file, whatever sys.path says."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name == PACKAGE:
+            file, folders = join(HERE, "__init__.py"), [HERE]
+        elif name.startswith(PACKAGE + "."):
+            file, folders = join(HERE, name.removeprefix(PACKAGE + ".") + ".py"), None
+        else:
+            return None
+        loader = PrivateLoader(name, file)
+        return spec_from_file_location(
+            name, file, loader=loader, submodule_search_locations=folders
+        )
+
+
+def main() -> None:
+    sys.meta_path.insert(0, GuestFinder)
+    spec = GuestFinder.find_spec(PACKAGE + ".boot")
+    if spec is None or spec.loader is None:
+        raise SystemExit("the guest's files are incomplete")
+    __import__(PACKAGE)
+    boot = module_from_spec(spec)
+    sys.modules[spec.name] = boot
+    spec.loader.exec_module(boot)
+    sys.meta_path.remove(GuestFinder)
+    boot.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Shows figures, tables and images beside the text."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+
+from .report import describe_value
+
+MAX_FIGURES = 20
+MAX_BYTES = 8 << 20
+RICH = (
+    ("image/png", "_repr_png_"),
+    ("image/jpeg", "_repr_jpeg_"),
+    ("image/svg+xml", "_repr_svg_"),
+    ("text/html", "_repr_html_"),
+    ("text/markdown", "_repr_markdown_"),
+)
+
+
+class Gallery:
+    """Sends what an action shows to the host as it is shown."""
+
+    def __init__(self, show: Callable[[str, bytes], None]) -> None:
+        self._show = show
+
+    def display(self, *values: object) -> None:
+        """Show values now: as text in the output, and as image or table where they can."""
+        for value in values:
+            if _is_figure(value):
+                self._show_figure(value)
+            else:
+                print(value if isinstance(value, str) else describe_value(value, 20_000))
+                self.display_value(value)
+
+    def display_value(self, value: object) -> None:
+        """Send the richest form that a value offers; a value without one is left to its repr."""
+        if isinstance(value, type):
+            return
+        if _is_figure(value):
+            figures = sys.modules.get("matplotlib.pyplot")
+            if figures is None or value.number not in figures.get_fignums():  # type: ignore[attr-defined]
+                self._show_figure(value)
+            return
+        for mime, method in RICH:
+            maker = getattr(type(value), method, None)
+            if maker is None:
+                continue
+            try:
+                made = maker(value)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                print(f"{method} failed: {type(error).__name__}", file=sys.stderr)
+                continue
+            if self._send(mime, made):
+                return
+
+    def _send(self, mime: str, made: object) -> bool:
+        if isinstance(made, tuple):
+            made = made[0]
+        if isinstance(made, str):
+            made = made.encode("utf-8", "backslashreplace")
+        if not isinstance(made, bytes) or not 0 < len(made) <= MAX_BYTES:
+            return False
+        self._show(mime, made)
+        return True
+
+    def take_figures(self) -> None:
+        """Send and close the open pyplot figures."""
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        if pyplot is None:
+            return
+        numbers = pyplot.get_fignums()
+        try:
+            for number in numbers[:MAX_FIGURES]:
+                self._show_figure(pyplot.figure(number))
+            if len(numbers) > MAX_FIGURES:
+                left_out = len(numbers) - MAX_FIGURES
+                print(f"{left_out} further figures were not shown", file=sys.stderr)
+        finally:
+            pyplot.close("all")
+
+    def take_figures_quietly(self) -> None:
+        """After an error: a half-drawn figure that cannot be saved must not hide the error."""
+        try:
+            self.take_figures()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            print(f"a figure could not be drawn: {type(error).__name__}", file=sys.stderr)
+
+    def _show_figure(self, figure: object) -> None:
+        out = io.BytesIO()
+        figure.savefig(out, format="png", bbox_inches="tight")  # type: ignore[attr-defined]
+        if not self._send("image/png", out.getvalue()):
+            print("a figure is too large to be shown", file=sys.stderr)
+
+
+def _is_figure(value: object) -> bool:
+    module = sys.modules.get("matplotlib.figure")
+    return module is not None and isinstance(value, module.Figure)

@@ -1,0 +1,233 @@
+"""Runs one action: compiles it whole, awaits what it awaits, and says what came of it."""
+
+from __future__ import annotations
+
+import _ast
+import builtins
+import linecache
+import os
+import random
+import sys
+import warnings
+from collections.abc import Callable
+from types import CodeType, FrameType, ModuleType
+from typing import TYPE_CHECKING, cast
+
+from .config import Place
+from .display import Gallery
+from .files import Workspace
+from .frames import Message
+from .modules import install_modules, make_planner_module
+from .report import describe_error, describe_value
+from .state import State
+from .tools import EndAction, Line, ToolError
+
+if TYPE_CHECKING:
+    import asyncio
+
+VALUE = "__planner_value__"
+PARSE_ONLY = 0x0400  # ast.PyCF_ONLY_AST
+TOP_LEVEL_AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+IS_COROUTINE = 0x0080  # inspect.CO_COROUTINE
+KEPT_SOURCES = 50
+
+# Bound early, so that an action which patches the builtins does not break the next one.
+_compile, _eval = builtins.compile, builtins.eval
+
+
+class Engine:
+    """The lasting namespace and what runs in it."""
+
+    def __init__(self, place: Place, show: Callable[[str, bytes], None]) -> None:
+        self._main = ModuleType("__main__")
+        self._main.__dict__["__builtins__"] = builtins
+        sys.modules["__main__"] = self._main
+        self.namespace = self._main.__dict__
+        self._gallery = Gallery(show)
+        self._workspace = Workspace(place.workspace)
+        self._line = Line(place.tool_address)
+        self.state = State(self.namespace)
+        self._cap = 20_000
+        self._count = 0
+        self._task: asyncio.Task[object] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._cancelled = False
+        os.environ.setdefault("MPLBACKEND", "agg")
+        os.chdir(place.workspace)
+        sys.path.append(place.workspace)
+        warnings.filterwarnings("ignore", message=".*non-interactive, and thus cannot be shown")
+        self._furnish()
+
+    def _furnish(self) -> None:
+        self.namespace.update(
+            display=self._gallery.display, ToolError=ToolError, inputs=self.state.inputs
+        )
+
+    def warm_up(self) -> None:
+        """Import, while nobody waits, what the first error would have to."""
+        import traceback  # noqa: F401
+
+    def configure(self, message: Message) -> Message:
+        """Seed, limits and tool modules of this session; a module's error is the result."""
+        cap = message.get("result_chars")
+        self._cap = cap if isinstance(cap, int) else self._cap
+        seed = message.get("seed")
+        if isinstance(seed, int):
+            random.seed(seed)
+            _seed_numpy_when_it_comes(seed % 2**32)
+        make_planner_module(self._line)
+        try:
+            install_modules(message.get("modules"), self.namespace)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return {"status": "error", "error": describe_error(error, self._cap)}
+        self._furnish()
+        self._workspace.look()
+        return {"status": "ok"}
+
+    def probe(self) -> object:
+        """Run a sum the way an action is run; used to test the machinery."""
+        tree = cast(_ast.Module, _compile("1+1", "<probe>", "exec", PARSE_ONLY))
+        space: dict[str, object] = {"__builtins__": builtins}
+        _eval(_compile(self._keep_value(tree), "<probe>", "exec", TOP_LEVEL_AWAIT), space)
+        return describe_value(space[VALUE], self._cap)
+
+    def run_action(self, source: bytes, *, rescan: bool) -> Message:
+        """Run an action and describe how it ended."""
+        if rescan:
+            self._workspace.look()
+        result = self._run(source)
+        result["files"] = self._workspace.changes()
+        return result
+
+    def _run(self, source: bytes) -> Message:
+        self._count += 1
+        name = f"<action-{self._count}>"
+        self.namespace.pop(VALUE, None)
+        try:
+            code = source.decode("utf-8", "surrogatepass")
+            self._remember(name, code)
+            self._execute(self._prepare(code, name))
+            value = self.namespace.pop(VALUE, None)
+            result: Message = {"status": "ok"}
+            if value is not None:
+                self.namespace["_"] = value
+                result["value"] = describe_value(value, self._cap)
+                result["value_type"] = _type_name(value)
+                self._gallery.display_value(value)
+            self._gallery.take_figures()
+        except EndAction:
+            return {"status": "ended"}
+        except KeyboardInterrupt as error:
+            return {"status": "interrupted", "error": describe_error(error, self._cap)}
+        except SystemExit as error:
+            return {"status": "exit", "why": describe_value(error.code, 200)}
+        except BaseException as error:
+            result = {"status": "error", "error": describe_error(error, self._cap)}
+            self._gallery.take_figures_quietly()
+        return result
+
+    def _remember(self, name: str, code: str) -> None:
+        """Keep the text for tracebacks, of the latest actions only."""
+        linecache.cache[name] = (len(code), None, code.splitlines(True), name)
+        linecache.cache.pop(f"<action-{self._count - KEPT_SOURCES}>", None)
+
+    def _prepare(self, code: str, name: str) -> CodeType:
+        tree = cast(_ast.Module, _compile(code, name, "exec", PARSE_ONLY))
+        if not code.rstrip().endswith(";"):
+            tree = self._keep_value(tree)
+        return cast(CodeType, _compile(tree, name, "exec", TOP_LEVEL_AWAIT))
+
+    @staticmethod
+    def _keep_value(tree: _ast.Module) -> _ast.Module:
+        """Turn a last expression into an assignment, within the same code object."""
+        last = tree.body[-1] if tree.body else None
+        if isinstance(last, _ast.Expr):
+            place = {
+                "lineno": last.lineno,
+                "col_offset": last.col_offset,
+                "end_lineno": last.end_lineno,
+                "end_col_offset": last.end_col_offset,
+            }
+            target = _ast.Name(id=VALUE, ctx=_ast.Store(), **place)
+            tree.body[-1] = _ast.Assign(targets=[target], value=last.value, **place)
+        return tree
+
+    def _execute(self, code: CodeType) -> None:
+        made = _eval(code, self.namespace)
+        if not code.co_flags & IS_COROUTINE:
+            return
+        import asyncio
+
+        if self._loop is None or self._loop.is_closed():
+            self._loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(self._loop)
+        self._cancelled = False
+        task: asyncio.Task[object] = self._loop.create_task(made)
+        self._task = task
+        try:
+            self._loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            if self._cancelled:
+                raise KeyboardInterrupt from None
+            raise
+        finally:
+            self._task = None
+            if not task.done():  # interrupted in the loop's own machinery
+                task.cancel()
+
+    def cancel_task(self, frame: FrameType | None) -> bool:
+        """On an interrupt: cancel the action's task, if the loop is idle or busy with itself."""
+        task, loop = self._task, self._loop
+        if task is None or loop is None or task.done() or frame is None:
+            return False
+        file = frame.f_code.co_filename
+        if "/asyncio/" in file or file.endswith("selectors.py"):
+            self._cancelled = True
+            loop.call_soon_threadsafe(task.cancel)
+            return True
+        return False
+
+
+def _type_name(value: object) -> str:
+    kind = type(value)
+    module = kind.__module__
+    name = kind.__qualname__
+    return (name if module in ("builtins", "__main__") else f"{module}.{name}")[:200]
+
+
+def _seed_numpy_when_it_comes(seed: int) -> None:
+    """numpy is too slow to import for its seed alone, so it is seeded when it is imported."""
+    loaded = sys.modules.get("numpy.random")
+    if loaded is not None:
+        loaded.seed(seed)
+        return
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder) is not _NumpySeeder]
+    sys.meta_path.insert(0, _NumpySeeder(seed))
+
+
+class _NumpySeeder:
+    """Lets numpy.random be found as ever, and seeds it once it is loaded."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+        if name != "numpy.random":
+            return None
+        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        from importlib.util import find_spec
+
+        spec = find_spec(name)
+        if spec is None or spec.loader is None:
+            return None
+        loader, seed = spec.loader, self._seed
+        load = loader.exec_module
+
+        def load_and_seed(module: ModuleType) -> None:
+            load(module)
+            module.__dict__["seed"](seed)
+
+        loader.exec_module = load_and_seed  # type: ignore[method-assign]
+        return spec

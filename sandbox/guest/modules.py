@@ -1,0 +1,76 @@
+"""Makes tool modules importable: `@host` functions become calls, the others run as they stand."""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import sys
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+
+from .tools import EndAction, Line, ToolError
+
+Function = Callable[..., object]
+
+
+def make_planner_module(line: Line) -> None:
+    """Put the module `planner` into place, from which tool modules import `host`."""
+
+    def host(function: Function | None = None, /, **options: object) -> object:
+        """Mark a typed stub: its calls go to the host by name, with all arguments bound."""
+        if function is None:
+            return lambda marked: _stub(marked, line)
+        return _stub(function, line)
+
+    planner = ModuleType("planner", "What tool modules import: the mark of a host function.")
+    planner.__dict__.update(host=host, ToolError=ToolError, EndAction=EndAction)
+    sys.modules["planner"] = planner
+
+
+def _stub(function: Function, line: Line) -> Function:
+    import inspect
+
+    signature = inspect.signature(function)
+    name = function.__name__
+
+    def bound(args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
+        try:
+            call = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{name}{signature}: {error}") from None
+        call.apply_defaults()
+        return dict(call.arguments)
+
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def stub_async(*args: object, **kwargs: object) -> object:
+            import asyncio
+
+            return await asyncio.to_thread(line.call, name, bound(args, kwargs))
+
+        return stub_async
+
+    @functools.wraps(function)
+    def stub(*args: object, **kwargs: object) -> object:
+        return line.call(name, bound(args, kwargs))
+
+    return stub
+
+
+def install_modules(modules: object, namespace: dict[str, object]) -> None:
+    """Load the modules and put their public functions into the actions' namespace."""
+    for entry in modules if isinstance(modules, list) else []:
+        name, source = str(entry["name"]), str(entry["source"])
+        file = f"<tool {name}>"
+        module = ModuleType(name)
+        module.__dict__["__file__"] = file
+        linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+        sys.modules[name] = module
+        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
+        chosen = module.__dict__.get("__all__")
+        for public, value in list(vars(module).items()):
+            ours = isinstance(value, FunctionType) and value.__module__ == name
+            if public in chosen if isinstance(chosen, list | tuple) else ours:
+                if not public.startswith("_"):
+                    namespace[public] = value

@@ -1,0 +1,128 @@
+"""Puts values and errors into words that fit: bounded, without colours and without our frames."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from .frames import Message
+
+if TYPE_CHECKING:
+    from traceback import TracebackException
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MAX_FRAMES = 40
+LONG_COLLECTION = 5000
+COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+
+
+def cut_middle(text: str, cap: int) -> str:
+    """At most about `cap` characters of a text: its beginning, its end, and what is missing."""
+    if len(text) <= cap:
+        return text
+    head, tail = cap * 2 // 3, cap // 3
+    missing = len(text) - head - tail
+    return f"{text[:head]}\n... {missing:,} characters left out ...\n{text[-tail:]}"
+
+
+def clean(text: str) -> str:
+    """Without terminal colours, and encodable."""
+    text = COLOURS.sub("", text) if "\x1b" in text else text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def describe_value(value: object, cap: int) -> str:
+    """repr, or for a value over the cap its beginning and end with type, shape and size."""
+    try:
+        if isinstance(value, str | bytes | bytearray) and len(value) > cap:
+            head, tail = value[: cap * 2 // 3], value[-(cap // 3) :]
+            return clean(f"{head!r} ... {tail!r}\n{summarise(value)}")
+        if type(value) in (list, tuple, set, frozenset, dict):
+            size = len(value)  # type: ignore[arg-type]
+            if size > LONG_COLLECTION:
+                return clean(cut_middle(_short_repr(value), cap) + "\n" + summarise(value))
+        text = clean(repr(value))
+        if len(text) <= cap:
+            return text
+        return cut_middle(text, cap) + "\n" + summarise(value)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return f"<repr of {_name(value)} failed: {type(error).__name__}>"
+
+
+def _short_repr(value: object) -> str:
+    from reprlib import Repr
+
+    short = Repr()
+    short.maxlist = short.maxtuple = short.maxset = short.maxfrozenset = short.maxdict = 50
+    short.maxstring = short.maxother = 200
+    return short.repr(value)
+
+
+def _name(value: object) -> str:
+    return str(type(value).__name__)[:100]
+
+
+def summarise(value: object) -> str:
+    """One line: type, shape, number of items, size in memory where it is told."""
+    facts = [_name(value)]
+    try:
+        shape = getattr(value, "shape", None)
+        if isinstance(shape, tuple):
+            facts.append("shape " + " x ".join(str(int(n)) for n in shape))
+        elif hasattr(value, "__len__"):
+            facts.append(f"{len(value):,} long")
+        kind = getattr(value, "dtype", None)
+        if kind is not None:
+            facts.append(f"dtype {str(kind)[:60]}")
+        size = getattr(value, "nbytes", None)
+        size = size if isinstance(size, int) else sys.getsizeof(value)
+        facts.append(f"{size:,} bytes")
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        facts.append("size unknown")
+    return f"<{', '.join(facts)}>"
+
+
+def describe_error(error: BaseException, cap: int) -> Message:
+    """Class, message and traceback of what an action raised."""
+    name = str(type(error).__name__)[:200]
+    message = ""
+    try:
+        message = cut_middle(clean(str(error)), 2000)
+        text = _traceback(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as broken:
+        text = f"{name}: {message}\n(no traceback: {type(broken).__name__} while it was made)\n"
+    return {"name": name, "message": message, "traceback": cut_middle(clean(text), cap)}
+
+
+def _traceback(error: BaseException) -> str:
+    from traceback import TracebackException
+
+    told = TracebackException.from_exception(error, limit=-200)
+    seen: set[int] = set()
+    _leave_out_our_frames(told, seen)
+    return "".join(told.format())
+
+
+def _leave_out_our_frames(told: TracebackException, seen: set[int]) -> None:
+    """What lies between the worker and the action's first line is nobody's business."""
+    if id(told) in seen:
+        return
+    seen.add(id(told))
+    stack = told.stack
+    if stack is not None:
+        first = next((i for i, f in enumerate(stack) if f.filename.startswith("<action-")), None)
+        kept = [f for f in stack[first or 0 :] if not f.filename.startswith(HERE)]
+        if len(kept) > MAX_FRAMES:
+            kept = kept[: MAX_FRAMES // 2] + kept[-MAX_FRAMES // 2 :]
+        stack[:] = kept
+    for other in (told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())):
+        if other is not None:
+            _leave_out_our_frames(other, seen)

@@ -1,0 +1,336 @@
+"""PID 1 of the container: owns the host's stream, runs no code of others, outlives all of it.
+
+It installs no handler for any signal that could end it, so that the kernel shields it as PID 1;
+it never waits for the worker, a caller or the host, so that none of them can hold it up.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from time import monotonic, sleep
+from typing import NoReturn
+
+from .child import Child
+from .config import Place
+from .frames import MAX_JSON_FROM_HOST, PROTOCOL, Message, Parser, ProtocolError, pack
+from .jobs import Jobs
+from .loop import Loop, Outbox
+from .operation import Operation
+from .processes import (
+    ContainerProcesses,
+    LocalProcesses,
+    Processes,
+    count_oom_kills,
+    describe_end,
+    reap_ended,
+)
+from .relay import Relay
+
+MAX_WAITING_FOR_HOST = 1 << 20
+"""Above this many unsent bytes nothing more is read from the worker."""
+REPEAT_INTERRUPT = 0.1
+FORK_TRIES = 50
+DAMAGED_EXIT = 71
+"""Exit code of a worker that found its own machinery damaged."""
+WORKER_REQUESTS = ("exec", "bind", "stage", "bind_pickle", "export")
+
+
+def _number(value: object, default: float) -> float:
+    return float(value) if isinstance(value, int | float) else default
+
+
+class Supervisor:
+    """Reads frames from the host and from the worker until the host goes away."""
+
+    def __init__(self, place: Place, from_host: int, to_host: int) -> None:
+        self._place = place
+        self._from_host = from_host
+        os.set_blocking(from_host, False)
+        os.set_blocking(to_host, False)
+        self._loop = Loop()
+        self._host = Outbox(self._loop, to_host, self._leave, self._unpause)
+        self._parser = Parser(MAX_JSON_FROM_HOST)
+        self._processes: Processes = (
+            ContainerProcesses() if place.contained else LocalProcesses()
+        )
+        self._watch_signals()
+        self._deadline = self._loop.timer(self._time_is_up)
+        self._again = self._loop.timer(self._interrupt_again)
+        self._kill = self._loop.timer(self._kill_stubborn)
+        self._relay = Relay(
+            self._loop, place.tool_address, self._forward_call, self._call_cancelled
+        )
+        self._jobs = Jobs(self._loop, place, self.send)
+        self._operation: Operation | None = None
+        self._configuration: Message = {"t": "configure", "id": 0}
+        self._generation = 0
+        self._paused = False
+        self._oom_kills = count_oom_kills()
+        self._files_moved = False
+        self._child: Child
+
+    def _watch_signals(self) -> None:
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # only so that the wakeup is written
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._signals = read
+        self._loop.on_readable(read, self._children_ended)
+
+    def serve(self) -> NoReturn:
+        """Work until the host closes the stream."""
+        self.send(
+            {
+                "t": "hello",
+                "protocol": PROTOCOL,
+                "python": sys.version.split()[0],
+                "contained": self._place.contained,
+            }
+        )
+        self._start_child()
+        self._loop.on_readable(self._from_host, self._read_host)
+        while True:
+            self._loop.turn()
+
+    # -- the host's side
+
+    def send(self, message: Message, blob: bytes | bytearray | memoryview = b"") -> None:
+        self._host.push(pack(message, blob))
+        if not self._paused and self._host.size > MAX_WAITING_FOR_HOST:
+            self._paused = True
+            self._child.pause(True)
+            self._jobs.pause(True)
+
+    def _unpause(self) -> None:
+        if self._paused and self._host.size <= MAX_WAITING_FOR_HOST // 2:
+            self._paused = False
+            self._child.pause(False)
+            self._jobs.pause(False)
+
+    def _leave(self) -> NoReturn:
+        """The host is gone. In a container the kernel ends everything with PID 1."""
+        if not self._place.contained:
+            self._processes.end_all(self._child.pid)
+        os._exit(0)
+
+    def _read_host(self) -> None:
+        try:
+            data = os.read(self._from_host, 1 << 18)
+        except BlockingIOError:
+            return
+        if not data:
+            self._leave()
+        try:
+            for message, blob in self._parser.feed(data):
+                self._serve_host(message, blob)
+        except ProtocolError as error:
+            self.send({"t": "fatal", "why": str(error)})
+            self._leave()
+
+    def _serve_host(self, message: Message, blob: bytes) -> None:
+        kind, number = message.get("t"), message.get("id")
+        if kind in WORKER_REQUESTS and isinstance(number, int):
+            self._start_operation(number, message, blob)
+        elif kind == "configure" and isinstance(number, int):
+            self._configuration = {**message, "id": 0}
+            self._start_operation(number, message, blob)
+        elif kind == "interrupt":
+            if self._operation and number in (None, self._operation.number):
+                self._stop_operation("interrupt")
+        elif kind == "reset":
+            self._restart("it was reset")
+        elif kind == "reply" and isinstance(number, int):
+            self._hand_reply(number, message, blob)
+        elif kind == "ping":
+            self.send({"t": "pong", "n": message.get("n")})
+        elif kind in ("job", "chunk", "eof", "credit", "stop") and isinstance(number, int):
+            self._files_moved = self._files_moved or kind == "job"
+            self._jobs.serve(number, message, blob)
+        elif kind == "bye":
+            self._leave()
+        else:
+            raise ProtocolError(f"unknown frame {kind!r:.50}")
+
+    # -- operations of the worker
+
+    def _start_operation(self, number: int, message: Message, blob: bytes) -> None:
+        if self._operation is not None:
+            self.send({"t": "result", "id": number, "status": "busy"})
+            return
+        seconds = message.get("timeout")
+        limits = self._configuration
+        operation = Operation(
+            number,
+            _number(seconds, 0.0) if seconds is not None else None,
+            _number(message.get("grace"), 2.0),
+            int(_number(limits.get("output_bytes"), 1 << 20)),
+            int(_number(limits.get("tail_bytes"), 8192)),
+        )
+        self._operation = operation
+        self._deadline.at = operation.clock.deadline
+        if self._files_moved:
+            message["rescan"] = True
+            self._files_moved = False
+        self._child.send(message, blob)
+        self._child.listen(True)
+
+    def _stop_operation(self, cause: str) -> None:
+        operation = self._operation
+        if operation is None or self._kill.at is not None:
+            return
+        operation.cause = operation.cause or cause
+        self._deadline.at = None
+        now = monotonic()
+        self._again.at = now + REPEAT_INTERRUPT
+        self._kill.at = now + operation.grace
+        self._child.interrupt()
+
+    def _interrupt_again(self) -> None:
+        """A signal that came during an import was put off: send it until it has an effect."""
+        if self._operation is not None:
+            if self._kill.at is None:  # the pause after a tool's reply that ends the action
+                self._stop_operation(self._operation.cause)
+                return
+            self._child.interrupt()
+            self._again.at = monotonic() + REPEAT_INTERRUPT
+
+    def _time_is_up(self) -> None:
+        self._stop_operation("timeout")
+
+    def _kill_stubborn(self) -> None:
+        self._restart("it did not stop in time and was killed")
+
+    def _finish_operation(self, result: Message) -> None:
+        operation = self._operation
+        if operation is None:
+            return
+        self._operation = None
+        self._deadline.at = self._again.at = self._kill.at = None
+        lost = 0
+        for stream, missing, end in operation.output.last():
+            lost += missing
+            end_of = {"t": "out", "id": operation.number, "s": stream, "missing": missing}
+            self.send(end_of, end)
+        result.update(t="result", id=operation.number, ms=operation.ms, dropped=lost)
+        if operation.cause:
+            result["cause"] = operation.cause
+        if result.get("status") != "ok":
+            kills = count_oom_kills()
+            result["oom"] = kills > self._oom_kills
+            self._oom_kills = kills
+        self.send(result)
+
+    # -- the worker's side
+
+    def _start_child(self) -> None:
+        self._generation += 1
+        for _ in range(FORK_TRIES):
+            try:
+                self._child = Child(
+                    self._loop, self._place, self._serve_child, self._take_output, self._restart
+                )
+            except OSError:
+                sleep(0.05)  # the dead processes' memory and numbers are given back shortly
+            else:
+                break
+        else:
+            self.send({"t": "fatal", "why": "no new process can be started"})
+            self._leave()
+        if self._generation > 1:
+            self._child.send(self._configuration)
+        if self._paused:
+            self._child.pause(True)
+
+    def _serve_child(self, message: Message, blob: bytes) -> None:
+        kind, operation = message.get("t"), self._operation
+        if kind == "ready":
+            self.send({"t": "ready", "generation": self._generation, "pid": self._child.pid})
+        elif operation is None or message.get("id") != operation.number:
+            return  # late, or forged
+        elif kind == "result":
+            self._child.drain()
+            self._child.listen(False)
+            self._finish_operation(message)
+        elif kind == "display":
+            if operation.may_display(len(blob)):
+                mime = str(message.get("mime"))[:100]
+                self.send({"t": "display", "id": operation.number, "mime": mime}, blob)
+        elif kind in ("exported", "part"):
+            self.send(message, blob)
+
+    def _take_output(self, stream: str, data: bytes) -> None:
+        operation = self._operation
+        if operation is None:
+            return
+        now = operation.output.take(stream, data)
+        if now:
+            self.send({"t": "out", "id": operation.number, "s": stream}, now)
+
+    def _children_ended(self) -> None:
+        with suppress(BlockingIOError):
+            os.read(self._signals, 4096)
+        for pid, status in reap_ended().items():
+            if pid == self._child.pid:
+                self._restart(describe_end(status), status)
+            else:
+                self._jobs.child_ended(pid, status)
+
+    def _restart(self, why: str, status: int | None = None) -> None:
+        """End whatever runs inside and start a fresh worker; the old one's state is lost."""
+        child = self._child
+        ended = self._processes.end_all(child.pid)
+        if status is None and child.pid in ended:
+            status = ended[child.pid]
+            if why.startswith("it closed"):
+                why = describe_end(status)
+        if status is not None and os.waitstatus_to_exitcode(status) == DAMAGED_EXIT:
+            why = "the action damaged the session's own machinery"
+        child.drain()
+        child.close()
+        self._jobs.children_killed()
+        self._relay.drop_all()
+        if self._operation is not None:
+            self._finish_operation({"status": "died", "why": why, "state_lost": True})
+        elif why != "it was reset":
+            kills = count_oom_kills()
+            self.send({"t": "died", "why": why, "oom": kills > self._oom_kills})
+            self._oom_kills = kills
+        self._start_child()
+
+    # -- tool calls
+
+    def _forward_call(self, call: int, request: Message) -> int | None:
+        operation = self._operation
+        number = operation.number if operation is not None else None
+        self.send({"t": "call", "id": call, "op": number, **request})
+        if operation is not None:
+            operation.clock.hold()
+            self._deadline.at = None
+        return number
+
+    def _call_cancelled(self, call: int, held: int | None) -> None:
+        self.send({"t": "cancel", "id": call})
+        self._release(held)
+
+    def _hand_reply(self, call: int, message: Message, blob: bytes) -> None:
+        ends = message.get("end") is True
+        reply = {name: message.get(name) for name in ("ok", "value", "error")}
+        held = self._relay.reply(call, {**reply, "end": ends}, blob)
+        operation = self._release(held)
+        if ends and operation is not None and self._kill.at is None:
+            operation.cause = "end"
+            self._again.at = monotonic() + REPEAT_INTERRUPT  # for code that swallows the end
+
+    def _release(self, held: int | None) -> Operation | None:
+        operation = self._operation
+        if operation is None or operation.number != held:
+            return None
+        operation.clock.release()
+        if self._kill.at is None:
+            self._deadline.at = operation.clock.deadline
+        return operation

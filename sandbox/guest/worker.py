@@ -1,0 +1,167 @@
+"""Runs the actions, one after the other, in one lasting process under an unprivileged user.
+
+Code of others runs in this process and can do to it what it likes; the supervisor believes
+nothing it says without checking. What can be kept working cheaply is: names are bound early,
+signals and descriptors are put right before each action, and the machinery tests itself when
+there is a sign that it was touched.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from os import _exit, dup2, getpid
+from os import read as os_read
+from os import write as os_write
+from time import monotonic
+from types import FrameType
+
+from .config import Place
+from .engine import Engine
+from .frames import HEADER, Message, decode, pack
+from .health import Health
+from .streams import Streams
+
+DAMAGED_EXIT = 71
+
+
+class Channel:
+    """Blocking frames over the control socket."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def receive(self) -> tuple[Message, bytes]:
+        json_size, blob_size = HEADER.unpack(self._exactly(8))
+        return decode(self._exactly(json_size)), self._exactly(blob_size)
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            piece = os_read(self._fd, size - len(data))
+            if not piece:
+                _exit(0)  # the supervisor is gone
+            data = data + piece if data else piece
+        return data
+
+    def send(self, message: Message, blob: bytes | memoryview = b"") -> None:
+        data = memoryview(pack(message, blob))
+        while data:
+            data = data[os_write(self._fd, data) :]
+
+
+class Interrupts:
+    """Turns SIGINT into KeyboardInterrupt where that can do no lasting harm."""
+
+    def __init__(self) -> None:
+        self.running = False
+        self.engine: Engine | None = None
+        self._grace = 2.0
+        self._first: float | None = None
+        self._last: float | None = None
+
+    def arm(self, grace: float) -> None:
+        """Before an action: whatever the one before did to the signal is undone."""
+        self._grace = grace
+        self._first = self._last = None
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if not self.running:
+            return
+        now = monotonic()
+        if self._first is None:
+            self._first = now
+        if self._last is not None and now - self._last < self._grace * 0.45:
+            return  # let except and finally blocks run
+        if now - self._first < self._grace * 0.75 and _importing(frame):
+            return  # a half-done import cannot be repeated; the signal comes again
+        self._last = now
+        if self.engine is not None and self.engine.cancel_task(frame):
+            return
+        raise KeyboardInterrupt
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+class Worker:
+    """Serves the supervisor's requests until it is killed."""
+
+    def __init__(self, place: Place, control_fd: int) -> None:
+        self._pid = getpid()
+        self._channel = Channel(control_fd)
+        self._streams = Streams()
+        self._interrupts = Interrupts()
+        self._engine = Engine(place, self._show)
+        self._interrupts.engine = self._engine
+        self._current: object = None
+        self._health = Health(self._engine)
+
+    def _show(self, mime: str, data: bytes) -> None:
+        """Forward a display of the running action; from threads as well."""
+        if getpid() == self._pid:
+            self._channel.send({"t": "display", "id": self._current, "mime": mime}, data)
+
+    def serve(self) -> None:
+        """Work until the end."""
+        channel, interrupts, pid = self._channel, self._interrupts, self._pid
+        channel.send({"t": "ready"})
+        self._engine.warm_up()
+        while True:
+            message, blob = channel.receive()
+            self._current = message.get("id")
+            grace = message.get("grace")
+            interrupts.arm(float(grace) if isinstance(grace, int | float) else 2.0)
+            result: Message | None = None
+            try:
+                try:
+                    interrupts.running = True
+                    result = self._perform(message, blob)
+                    self._streams.flush()
+                finally:
+                    interrupts.running = False
+            except KeyboardInterrupt:
+                result = result or {"status": "interrupted"}
+            except BaseException as error:
+                result = {"status": "engine", "why": f"{type(error).__name__}"}
+            if getpid() != pid:
+                _exit(0)  # a fork() of the action that came back here
+            self._streams.restore()
+            if not self._health.holds(suspicious=result.get("status") == "engine"):
+                _exit(DAMAGED_EXIT)
+            if result.get("status") == "engine":
+                text = f"the session failed on this action ({result.pop('why')})"
+                error_of = {"name": "SandboxError", "message": text, "traceback": text}
+                result.update(status="error", error=error_of)
+            result.update(t="result", id=message.get("id"))
+            channel.send(result)
+
+    def _perform(self, message: Message, blob: bytes) -> Message:
+        engine, kind = self._engine, message.get("t")
+        if kind == "exec":
+            return engine.run_action(blob, rescan=message.get("rescan") is True)
+        if kind == "configure":
+            return engine.configure(message)
+        if kind == "bind":
+            return engine.state.bind(message.get("values"))
+        if kind == "stage":
+            return engine.state.stage(blob)
+        if kind == "bind_pickle":
+            return engine.state.bind_staged(str(message.get("name")))
+        if kind == "export":
+            number = message.get("id")
+            send = self._channel.send
+            return engine.state.export(
+                message.get("names"),
+                message.get("max_bytes"),
+                lambda frame, data: send({**frame, "id": number}, data),
+            )
+        return {"status": "error"}
