@@ -1,0 +1,259 @@
+"""How model calls, code actions and tool calls change a run's view."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from planner_app.view import fields, figures
+from planner_app.view.clean import clip, one_line
+from planner_app.view.entries import Body, State
+from planner_app.view.run_view import RunView, Spent
+from planner_app.view.timeline import add, begin, entry_of, find_open, put, without_open
+
+if TYPE_CHECKING:
+    from planner_app.domain.events import Event
+
+HEAD = 160
+_DOES = {
+    "plan": "plans",
+    "replan": "plans again",
+    "review": "reviews",
+    "act": "thinks",
+    "answer": "writes the answer",
+    "check": "checks the answer",
+    "correct": "corrects its text",
+}
+
+
+def _doing(view: RunView, step_id: str | None, doing: str) -> RunView:
+    step = view.steps.get(step_id or "")
+    if step is None or step.doing == doing:
+        return view
+    return replace(view, steps={**view.steps, step.id: replace(step, doing=doing)})
+
+
+def model_started(view: RunView, event: Event) -> RunView:
+    """A model begins to write."""
+    data = event.data
+    role, purpose = fields.text(data, "role"), fields.text(data, "purpose")
+    title = f"{role} {_DOES.get(purpose, purpose)}"
+    entry = entry_of(event, "thought", title, facts=(one_line(fields.text(data, "model")),))
+    view = begin(view, event, "model", replace(entry, actor=role or entry.actor))
+    return _doing(view, event.step_id, "thinking")
+
+
+def model_retried(view: RunView, event: Event) -> RunView:
+    """A call failed and is tried again; told on the call's own entry."""
+    data = event.data
+    wait = figures.seconds(fields.real(data, "wait_s") or 0.0)
+    note = (
+        f"retry {fields.whole(data, 'number')} in {wait}: "
+        f"{fields.text(data, 'kind')}: {one_line(fields.text(data, 'message'))}"
+    )
+    waiting = find_open(view, event, "model")
+    if waiting is None:
+        return add(view, entry_of(event, "trouble", "model call failed", state="warn", head=note))
+    entry = view.timeline[waiting.index]
+    return put(view, waiting.index, replace(entry, notes=(*entry.notes, note), last_seq=event.seq))
+
+
+def model_finished(view: RunView, event: Event) -> RunView:
+    """A model ended its text."""
+    data = event.data
+    usage = fields.table(data, "usage")
+    tokens = fields.whole(usage, "prompt_tokens") + fields.whole(usage, "completion_tokens")
+    price = fields.real(data, "usd")
+    facts = [f"{figures.count(tokens)} tok"] if tokens else []
+    if price:
+        facts.append(figures.usd(price))
+    head = one_line(fields.text(data, "head"))[:HEAD]
+    bodies = tuple(
+        Body(label, event.blobs[label], head if label == "text" else "")
+        for label in ("reasoning", "text")
+        if label in event.blobs
+    ) or ((Body("text", None, fields.text(data, "head")),) if head else ())
+    notes = _thinking_notes(fields.table(data, "thinking"))
+    if fields.text(data, "finish_reason") == "length":
+        notes = (*notes, "cut off at the token limit")
+    spent = view.spent
+    view = replace(
+        view,
+        spent=replace(
+            spent,
+            usd=spent.usd + (price or 0.0),
+            unpriced=spent.unpriced + (price is None),
+            tokens=spent.tokens + tokens,
+            calls=spent.calls + 1,
+        ),
+    )
+    return _close(
+        view, event, "model", "ok", head, bodies, tuple(facts), notes, fields.real(data, "ms")
+    )
+
+
+def _thinking_notes(thinking: fields.Data) -> tuple[str, ...]:
+    if not thinking:
+        return ()
+    if thinking.get("measurable") is False:
+        return ("thought switches: not measurable",)
+    if "switches" not in thinking:
+        return ()
+    return (f"thought switches: {fields.whole(thinking, 'switches')}",)
+
+
+def model_failed(view: RunView, event: Event) -> RunView:
+    """A call failed for good."""
+    data = event.data
+    usage = fields.table(data, "usage")
+    price = fields.real(data, "usd")
+    tokens = fields.whole(usage, "prompt_tokens") + fields.whole(usage, "completion_tokens")
+    spent = view.spent
+    view = replace(
+        view,
+        spent=Spent(
+            spent.usd + (price or 0.0),
+            spent.unpriced + (price is None),
+            spent.tokens + tokens,
+            spent.calls + 1,
+            spent.actions,
+        ),
+    )
+    message = one_line(fields.text(data, "message"))
+    note = f"{fields.text(data, 'kind')}: {message}"
+    return _close(view, event, "model", "bad", message[:HEAD], (), (), (note,), None)
+
+
+def action_started(view: RunView, event: Event) -> RunView:
+    """Code begins to run."""
+    head = fields.text(event.data, "code_head")
+    body = Body("code", event.blobs.get("code"), head)
+    first = next((line for line in head.splitlines() if line.strip()), "")
+    turn = fields.whole(event.data, "turn")
+    entry = entry_of(event, "action", f"python {turn}", head=clip(first, HEAD), bodies=(body,))
+    view = begin(view, event, "action", replace(entry, actor="executor"))
+    view = replace(view, spent=replace(view.spent, actions=view.spent.actions + 1))
+    step = view.steps.get(event.step_id or "")
+    if step is not None:
+        step = replace(step, actions=step.actions + 1, doing="running code")
+        view = replace(view, steps={**view.steps, step.id: step})
+    return view
+
+
+_ACTION_STATES: dict[str, State] = {"ok": "ok", "ended": "ok", "interrupted": "warn"}
+
+
+def action_finished(view: RunView, event: Event) -> RunView:
+    """Code ran."""
+    data = event.data
+    status = fields.text(data, "status")
+    bodies = tuple(
+        Body({"stdout": "output"}.get(label, label), event.blobs[label])
+        for label in ("stdout", "stderr", "value", "traceback")
+        if label in event.blobs
+    )
+    if not bodies and "observation" in event.blobs:
+        bodies = (Body("observation", event.blobs["observation"]),)
+    head = one_line(fields.text(data, "head"))[:HEAD]
+    if not bodies and fields.text(data, "head").strip():
+        bodies = (Body("observation", None, fields.text(data, "head")),)
+    notes = []
+    if error := fields.text(data, "error_name"):
+        notes.append(f"{error}: {one_line(fields.text(data, 'error_message'))}".rstrip(": "))
+    elif status not in ("ok", "ended"):
+        notes.append({"timeout": "timed out", "died": "the session died"}.get(status, status))
+    if data.get("oom"):
+        notes.append("out of memory")
+    if data.get("state_lost"):
+        notes.append("its variables are lost")
+    if dropped := fields.whole(data, "dropped_bytes"):
+        notes.append(f"{figures.size(dropped)} of output dropped")
+    if files := fields.texts(data, "files"):
+        notes.append("files: " + ", ".join(one_line(name) for name in files[:8]))
+    if displays := fields.texts(data, "displays"):
+        notes.append("shown: " + ", ".join(one_line(mime) for mime in displays[:4]))
+    state = _ACTION_STATES.get(status, "bad")
+    ms = fields.real(data, "ms")
+    return _close(view, event, "action", state, head, bodies, (), tuple(notes), ms)
+
+
+def tool_started(view: RunView, event: Event) -> RunView:
+    """An action calls a tool."""
+    name = one_line(fields.text(event.data, "name"))
+    call = tool_call(name, fields.table(event.data, "args"))
+    entry = replace(entry_of(event, "tool", name, head=call, depth=2), actor="tool")
+    return _doing(begin(view, event, "tool", entry, name), event.step_id, clip(call, 60))
+
+
+def tool_call(name: str, args: fields.Data) -> str:
+    """A call as it would be written: `search("tide tables", max_results=5)`."""
+    shown = []
+    for place, (key, value) in enumerate(args.items()):
+        said = json.dumps(value, ensure_ascii=False, default=str)
+        said = clip(said, 80)
+        shown.append(said if place == 0 else f"{one_line(key)}={said}")
+    return f"{name}({', '.join(shown)})"
+
+
+def tool_finished(view: RunView, event: Event) -> RunView:
+    """The tool returned."""
+    data = event.data
+    ids = fields.numbers(data, "source_ids")
+    facts = (" ".join(f"[{n}]" for n in ids[:6]) + (" …" if len(ids) > 6 else ""),) if ids else ()
+    summary = one_line(fields.text(data, "summary"))
+    bodies = (Body("result", event.blobs["result"], summary),) if "result" in event.blobs else ()
+    notes = (summary,) if summary else ()
+    name = one_line(fields.text(data, "name"))
+    view = _close(
+        view, event, "tool", "ok", "", bodies, facts, notes, fields.real(data, "ms"), name
+    )
+    return _doing(view, event.step_id, "running code")
+
+
+def tool_failed(view: RunView, event: Event) -> RunView:
+    """The tool did not return a result."""
+    data = event.data
+    note = f"{fields.text(data, 'kind')}: {one_line(fields.text(data, 'message'))}"
+    name = one_line(fields.text(data, "name"))
+    view = _close(view, event, "tool", "bad", "", (), (), (note,), fields.real(data, "ms"), name)
+    return _doing(view, event.step_id, "running code")
+
+
+def orphaned(view: RunView, event: Event) -> RunView:
+    """The process that performed the move ended before the move did."""
+    family = event.type.partition(".")[0]
+    note = f"cut off: {one_line(fields.text(event.data, 'reason'))}"
+    return _close(view, event, family, "warn", "", (), (), (note,), None)
+
+
+def _close(
+    view: RunView,
+    event: Event,
+    family: str,
+    state: State,
+    head: str,
+    bodies: tuple[Body, ...],
+    facts: tuple[str, ...],
+    notes: tuple[str, ...],
+    ms: float | None,
+    name: str = "",
+) -> RunView:
+    waiting = find_open(view, event, family, name)
+    if waiting is None:
+        title = name or f"{family} without a beginning"
+        entry = entry_of(event, "note", title, state=state, head=head, bodies=bodies, notes=notes)
+        return add(view, entry)
+    entry = view.timeline[waiting.index]
+    entry = replace(
+        entry,
+        state=state,
+        last_seq=event.seq,
+        head=head if head and family == "model" else entry.head,
+        bodies=(*entry.bodies, *bodies),
+        facts=(*entry.facts, *facts),
+        notes=(*entry.notes, *notes),
+        ms=ms if ms is not None else (event.at - waiting.at).total_seconds() * 1000,
+    )
+    view = without_open(put(view, waiting.index, entry), waiting)
+    return _doing(view, event.step_id, "") if family != "tool" else view
