@@ -1,0 +1,95 @@
+"""What every test may rely on: a home of its own, no keys of the person's, and honest skips.
+
+Tests marked `docker` run in a real container. Without an engine they are skipped, counted in the
+last lines, and with CI=true they fail: a green run then means that they ran.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SLOW_LAST = ("docker", "packaging")
+NO_ENGINE = pytest.StashKey[list[str]]()
+
+_KEPT = {"PLANNER_TEST_IMAGE"}
+"""Variables of ours that are meant for the tests themselves."""
+
+
+@pytest.fixture(autouse=True)
+def planner_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder of this test's own, and an environment without keys, settings or a network
+    price map: nothing of the person's is read or written."""
+    for name in list(os.environ):
+        is_ours = name.startswith("PLANNER_") and name not in _KEPT
+        if is_ours or name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL")):
+            monkeypatch.delenv(name)
+    home = tmp_path / "planner-home"
+    monkeypatch.setenv("PLANNER_HOME", str(home))
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    return home
+
+
+@pytest.fixture(scope="session")
+def sandbox_image() -> str:
+    """The tag of the sandbox image; only for tests marked `docker`, which have made sure of it."""
+    from planner_app.sandbox.image import image_tag
+
+    return image_tag()
+
+
+@functools.cache
+def why_no_sandbox() -> str:
+    """Why no container can be had here; empty when one can. Brings the image up to date once."""
+    from planner_app.domain.errors import PlannerError
+    from planner_app.sandbox.engine_setup import check_engine
+
+    state = check_engine()
+    if not state.ok:
+        return state.why
+    import docker
+
+    from planner_app.sandbox.image import ensure_image
+
+    with contextlib.closing(docker.from_env()) as client:
+        try:
+            ensure_image(client)
+        except PlannerError as error:
+            return str(error)
+    return ""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[NO_ENGINE] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first, so that a mistake shows early."""
+    items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in SLOW_LAST])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    if item.get_closest_marker("docker") is not None and (why := why_no_sandbox()):
+        item.config.stash[NO_ENGINE].append(item.nodeid)
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"needs the sandbox, and CI=true allows no skip: {why}", pytrace=False)
+        pytest.skip(f"needs the sandbox: {why}")
+    return (yield)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    missed = len(config.stash[NO_ENGINE])
+    if missed:
+        terminalreporter.section("no sandbox")
+        terminalreporter.line(
+            f"{missed} tests need the sandbox and did not run: {why_no_sandbox()}"
+        )
