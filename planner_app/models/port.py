@@ -28,7 +28,7 @@ __all__ = [
     "ModelReply",
     "ModelRequest",
     "ModelSpec",
-    "ModelUnavailable",
+    "ModelUnavailableError",
     "OnDelta",
     "Price",
     "Profile",
@@ -258,7 +258,7 @@ class ModelError(PlannerError):
         """What that costs; None when nothing came."""
 
 
-class ModelUnavailable(ModelError):
+class ModelUnavailableError(ModelError):
     """The model cannot be used until a person changes something: exit code 4."""
 
     exit_code: ClassVar[int] = 4
@@ -277,7 +277,7 @@ def model_error(
     cost: Cost | None = None,
 ) -> ModelError:
     """The error for a kind, of the class whose exit code suits it."""
-    made = ModelUnavailable if kind in _UNAVAILABLE else ModelError
+    made = ModelUnavailableError if kind in _UNAVAILABLE else ModelError
     return made(
         kind,
         message,

@@ -1,0 +1,129 @@
+"""Measure in which language a text is written, by its script, and guard a translation.
+
+A unit is a word, or one character of Han, Kana or Thai. Code, addresses, maths and quoted input
+do not count. Under 20 units there is nothing to say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Literal
+
+Script = Literal[
+    "latin", "han", "kana", "hangul", "cyrillic", "greek", "arabic", "hebrew", "devanagari", "thai"
+]
+
+MIN_UNITS = 20
+"""Fewer units than this say nothing about a language."""
+
+ENFORCED_SHARE = 0.95
+"""Plans, reports and answers below this share are translated once."""
+
+_RANGES: tuple[tuple[Script, str], ...] = (
+    ("latin", "A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff"),
+    ("han", "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"),
+    ("kana", "\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"),
+    ("hangul", "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"),
+    ("cyrillic", "\u0400-\u052f"),
+    ("greek", "\u0370-\u03ff\u1f00-\u1fff"),
+    ("arabic", "\u0600-\u06ff\u0750-\u077f\u08a0-\u08ff"),
+    ("hebrew", "\u0590-\u05ff"),
+    ("devanagari", "\u0900-\u097f"),
+    ("thai", "\u0e01-\u0e3a\u0e40-\u0e4e"),
+)
+_ONE_CHARACTER: frozenset[Script] = frozenset({"han", "kana", "thai"})
+# A mark that joins on (an accent, an apostrophe inside a word) starts no word of its own.
+_UNITS = re.compile(
+    "|".join(
+        f"(?P<{name}>[{ranges}])"
+        if name in _ONE_CHARACTER
+        else f"(?P<{name}>[{ranges}][{ranges}'\u2019\u0300-\u036f-]*)"
+        for name, ranges in _RANGES
+    )
+    + r"|(?P<other>[^\W\d_]+)"
+)
+_NOT_PROSE = re.compile(
+    r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`"
+    r"|\$\$.*?\$\$|\$[^$\n]{1,400}\$|\\\(.*?\\\)|\\\[.*?\\\]"
+    r"|(?:https?|ftp)://\S+|www\.\S+"
+    r"|^[ \t]*>[^\n]*$"
+    r"|\"[^\"\n]{1,400}\"|\u201c[^\u201d\n]{1,400}\u201d|\u300c[^\u300d\n]{1,400}\u300d",
+    re.DOTALL | re.MULTILINE,
+)
+
+_SCRIPTS_OF: dict[str, frozenset[Script]] = {
+    "zh": frozenset({"han"}),
+    "ja": frozenset({"han", "kana"}),
+    "ko": frozenset({"hangul"}),
+    "ru": frozenset({"cyrillic"}),
+    "uk": frozenset({"cyrillic"}),
+    "bg": frozenset({"cyrillic"}),
+    "el": frozenset({"greek"}),
+    "ar": frozenset({"arabic"}),
+    "fa": frozenset({"arabic"}),
+    "ur": frozenset({"arabic"}),
+    "he": frozenset({"hebrew"}),
+    "hi": frozenset({"devanagari"}),
+    "th": frozenset({"thai"}),
+}
+_LATIN: frozenset[Script] = frozenset({"latin"})
+
+
+def scripts_of(language: str) -> frozenset[Script]:
+    """The scripts of a language, given as a tag such as `en`, `zh-Hans`, `ja`."""
+    return _SCRIPTS_OF.get(language.casefold().replace("_", "-").split("-")[0], _LATIN)
+
+
+def count_units(text: str, quoted_input: str = "") -> Counter[str]:
+    """Units of a text by script; those of no known script count as `other`."""
+    for line in quoted_input.splitlines():
+        if len(line.strip()) >= 8:
+            text = text.replace(line.strip(), " ")
+    prose = _NOT_PROSE.sub(" ", text)
+    return Counter(found.lastgroup or "other" for found in _UNITS.finditer(prose))
+
+
+def language_share(text: str, language: str, quoted_input: str = "") -> float | None:
+    """Share of the units in the language's script, 0 to 1; None under 20 units.
+
+    `quoted_input` is what the text may quote (the task, a page): its lines do not count.
+    """
+    units = count_units(text, quoted_input)
+    total = sum(units.values())
+    if total < MIN_UNITS:
+        return None
+    wanted = scripts_of(language)
+    return sum(count for script, count in units.items() if script in wanted) / total
+
+
+def guess_language(text: str) -> str | None:
+    """A language whose script most of the text has: the target for what answers it.
+
+    Tells scripts, not languages: any Latin text is `en`, any Cyrillic one `ru`. None when there
+    is no unit at all.
+    """
+    units = count_units(text)
+    if not units:
+        return None
+    if units["kana"] and units["kana"] + units["han"] >= sum(units.values()) / 2:
+        return "ja"
+    script = units.most_common(1)[0][0]
+    for language, scripts in _SCRIPTS_OF.items():
+        if script in scripts:
+            return language
+    return "en" if script == "latin" else None
+
+
+_FACTS = re.compile(
+    r"(?P<url>(?:https?|ftp)://[^\s)>\]\u3002\uff0c]+)|(?P<mark>\[\d+\])|(?P<number>\d+(?:[.,]\d+)*%?)"
+)
+
+
+def keeps_facts(original: str, translation: str) -> bool:
+    """Whether a translation has the same numbers, addresses and `[n]`, as often each."""
+    return _facts(original) == _facts(translation)
+
+
+def _facts(text: str) -> Counter[str]:
+    return Counter(found.group().rstrip(".,;:") for found in _FACTS.finditer(text))

@@ -1,0 +1,366 @@
+"""Read JSON as models write it: comments, bare keys, missing commas, Python's words, odd quotes.
+
+One pass from a position, no backtracking, nothing executed. Where a reading would be a guess
+(`1,234`, `50%`, quotes that do not pair up) it refuses instead.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import JsonValue
+
+MAX_DEPTH = 100
+"""Brackets inside brackets; deeper input is refused, so recursion is bounded."""
+
+
+class LenientError(Exception):
+    """The text cannot be read from here without guessing."""
+
+    def __init__(self, reason: Literal["syntax", "number", "depth"], message: str, at: int) -> None:
+        super().__init__(message)
+        self.reason: Literal["syntax", "number", "depth"] = reason
+        """`number`: a number that could mean two things; `depth`: too many brackets."""
+        self.at = at
+        """Position that was reached."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """One value read."""
+
+    value: JsonValue
+    """What was read; NaN and infinities are None."""
+    end: int
+    """Position after it."""
+    truncated: bool
+    """The text ended inside it."""
+    duplicate_keys: bool
+    """An object named a key twice; the last one won."""
+
+
+@dataclass(slots=True)
+class _State:
+    truncated: bool = False
+    duplicates: bool = False
+    reached: int = field(default=0)
+
+
+_SPACE = r"[\s\ufeff\u200b-\u200f\u2060\u00a0\u3000]"
+_SKIP = re.compile(rf"(?:{_SPACE}+|//[^\n]*|#(?!##)[^\n]*|/\*.*?(?:\*/|\Z))*", re.DOTALL)
+_OPEN_OBJECT, _CLOSE_OBJECT = "{\uff5b", "}\uff5d"
+_OPEN_LIST, _CLOSE_LIST = "[\uff3b(", "]\uff3d)"
+_COMMA, _COLON = ",\uff0c\u3001", ":\uff1a"
+_QUOTES: dict[str, str] = {
+    '"': '"',
+    "'": "'",
+    "`": "`",
+    "\u201c": "\u201d",
+    "\u201d": "\u201d",
+    "\u201e": "\u201c",
+    "\u2018": "\u2019",
+    "\u2019": "\u2019",
+    "\uff02": "\uff02",
+    "\uff07": "\uff07",
+    "\u00ab": "\u00bb",
+    "\u300c": "\u300d",
+}
+_BARE_KEY = re.compile(r"[A-Za-z_$#][\w$#-]*")
+_WORD = re.compile(r"[A-Za-z_$][\w$-]*")
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
+_WORDS: dict[str, JsonValue] = {
+    "true": True, "True": True, "TRUE": True,
+    "false": False, "False": False, "FALSE": False,
+    "null": None, "None": None, "NULL": None, "Null": None, "undefined": None,
+    "NaN": None, "nan": None, "Infinity": None, "inf": None,
+}  # fmt: skip
+_NOT_FINITE = re.compile(r"[-+](?:Infinity|inf|NaN|nan)\b")
+# What may stand between a string and its delimiter. Comments are kept short here, since this is
+# looked at after every quote: an endless one would make the whole quadratic.
+_GAP = re.compile(
+    rf"(?:{_SPACE}|//[^\n]{{0,300}}\n|(?<=\s)#[^\n]{{0,300}}\n|/\*.{{0,300}}?\*/)*+", re.DOTALL
+)
+_DELIMITERS = ",\uff0c\u3001}\uff5d]\uff3d):\uff1a"
+_NEXT_STRING = re.compile(r"[ \t]{1,99}[\"'\u201c]")
+_NEXT_KEY = re.compile(r"[\"'\u201c][\w #-]{1,80}[\"'\u201d]\s{0,9}[:\uff1a]")
+_ESCAPES = {
+    '"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",
+    "'": "'", "`": "`",
+}  # fmt: skip
+_HEX4 = re.compile(r"[0-9a-fA-F]{4}")
+_CLOSING_FENCE = re.compile(r"\n[ \t]*```\s*\Z")
+_FENCED_VALUE = re.compile(r"```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+
+
+def read_value(text: str, start: int) -> Reading:
+    """Read one value that begins at `start`. Raises LenientError."""
+    reader = _Reader(text)
+    try:
+        value, end = reader.value(start, 0)
+    except RecursionError:
+        raise LenientError("depth", "nested too deeply", reader.state.reached) from None
+    return Reading(value, end, reader.state.truncated, reader.state.duplicates)
+
+
+class _Missing:
+    """Stands for a value that the end of the text cut off."""
+
+
+_MISSING = _Missing()
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.size = len(text)
+        self.state = _State()
+        self.last: dict[str, int] = {}
+
+    def value(self, at: int, depth: int) -> tuple[JsonValue, int]:
+        value, end = self._maybe(at, depth)
+        if isinstance(value, _Missing):
+            raise LenientError("syntax", "the text ends before a value", end)
+        return value, end
+
+    def _maybe(self, at: int, depth: int) -> tuple[JsonValue | _Missing, int]:
+        at = self._skip(at)
+        self.state.reached = at
+        if at >= self.size:
+            self.state.truncated = True
+            return _MISSING, at
+        char = self.text[at]
+        if char in _OPEN_OBJECT:
+            return self._object(at + 1, depth + 1)
+        if char in _OPEN_LIST:
+            return self._list(at + 1, depth + 1)
+        if char in _QUOTES:
+            return self._string(at)
+        return self._scalar(at)
+
+    def _skip(self, at: int) -> int:
+        found = _SKIP.match(self.text, at)
+        return found.end() if found else at
+
+    def _ends(self, at: int) -> bool:
+        """The text, or the fenced block that it stands in, ends here."""
+        return at >= self.size or self.text.startswith("```", at)
+
+    def _fail(self, message: str, at: int) -> LenientError:
+        return LenientError("syntax", message, at)
+
+    def _object(self, at: int, depth: int) -> tuple[JsonValue, int]:
+        if depth > MAX_DEPTH:
+            raise LenientError("depth", f"nested deeper than {MAX_DEPTH} levels", at)
+        result: dict[str, JsonValue] = {}
+        while True:
+            at = self._skip(at)
+            if self._ends(at):
+                self.state.truncated = True
+                return result, at
+            char = self.text[at]
+            if char in _CLOSE_OBJECT:
+                return result, at + 1
+            if char in _CLOSE_LIST:
+                raise self._fail("an object is closed by another bracket", at)
+            if char in _COMMA and result:
+                at += 1
+                continue
+            key, at = self._key(at)
+            if key is None:
+                return result, at
+            value, at = self._maybe(at, depth)
+            if isinstance(value, _Missing):
+                return result, at
+            if key in result:
+                self.state.duplicates = True
+            result[key] = value
+            at = self._between(at, _CLOSE_OBJECT)
+
+    def _key(self, at: int) -> tuple[str | None, int]:
+        """A key and the position after its colon; None when the text ends first."""
+        if self.text[at] in _QUOTES:
+            key, end = self._string(at)
+        else:
+            found = _BARE_KEY.match(self.text, at)
+            if found is None and self.text[at].isdigit():
+                raise LenientError("number", "a number with a comma inside", at)
+            if found is None:
+                raise self._fail("a key was expected", at)
+            key, end = found.group(), found.end()
+        end = self._skip(end)
+        if end >= self.size:
+            self.state.truncated = True
+            return None, end
+        if self.text[end] not in _COLON:
+            raise self._fail("a colon was expected", end)
+        return key, end + 1
+
+    def _list(self, at: int, depth: int) -> tuple[JsonValue, int]:
+        if depth > MAX_DEPTH:
+            raise LenientError("depth", f"nested deeper than {MAX_DEPTH} levels", at)
+        result: list[JsonValue] = []
+        while True:
+            at = self._skip(at)
+            if self._ends(at):
+                self.state.truncated = True
+                return result, at
+            char = self.text[at]
+            if char in _CLOSE_LIST:
+                return result, at + 1
+            if char in _CLOSE_OBJECT:
+                raise self._fail("a list is closed by another bracket", at)
+            if char in _COMMA and result:
+                at += 1
+                continue
+            value, at = self._maybe(at, depth)
+            if isinstance(value, _Missing):
+                return result, at
+            result.append(value)
+            at = self._between(at, _CLOSE_LIST)
+
+    def _between(self, at: int, closers: str) -> int:
+        """Past the comma after a member. A comma may be left out only where a space stands."""
+        after = self._skip(at)
+        if after >= self.size or self.text[after] in closers:
+            return after
+        if self.text[after] in _COMMA:
+            return after + 1
+        if after > at or self.text[at - 1] in "}]\uff5d\uff3d":
+            return after
+        raise self._fail("a comma was expected", after)
+
+    def _string(self, at: int) -> tuple[str, int]:
+        text, quote = self.text, self.text[at]
+        for triple in ('"""', "'''"):
+            if text.startswith(triple, at):
+                return self._triple(at + 3, triple)
+        if quote == "`" and (found := _FENCED_VALUE.match(text, at)):
+            return found.group(1), found.end()
+        closer = _QUOTES[quote]
+        if closer != quote and self._last(closer) <= at:
+            closer = '"'
+        parts: list[str] = []
+        inner, at = 0, at + 1
+        stop = _STOPS[closer]
+        while True:
+            found = stop.search(text, at)
+            if found is None:
+                if inner % 2:
+                    raise self._fail("quotes inside a string are not escaped", self.size)
+                self.state.truncated = True
+                return _CLOSING_FENCE.sub("", "".join([*parts, text[at:]])), self.size
+            mark = found.start()
+            parts.append(text[at:mark])
+            if text[mark] == "\\":
+                piece, at = self._escape(mark)
+                parts.append(piece)
+            elif closer == "`" or self._ends_string(mark):
+                if inner % 2:
+                    raise self._fail("quotes inside a string are not escaped", mark)
+                return "".join(parts), mark + 1
+            else:
+                if _NEXT_STRING.match(text, mark + 1):
+                    raise self._fail("two strings stand side by side", mark)
+                parts.append(closer)
+                inner += 0 if self._apostrophe(mark) else 1
+                at = mark + 1
+
+    def _last(self, closer: str) -> int:
+        if closer not in self.last:
+            self.last[closer] = self.text.rfind(closer)
+        return self.last[closer]
+
+    def _ends_string(self, mark: int) -> bool:
+        """Whether the quote at `mark` ends its string: a delimiter, the end, or (where a comma
+        was left out) the next string follows. Any other quote stands inside the string."""
+        text = self.text
+        gap = _GAP.match(text, mark + 1)
+        after = gap.end() if gap else mark + 1
+        if after >= self.size or text[after] in _DELIMITERS:
+            return True
+        if after == mark + 1 or text[after] not in _QUOTES:
+            return False
+        return "\n" in text[mark:after] or _NEXT_KEY.match(text, after) is not None
+
+    def _apostrophe(self, mark: int) -> bool:
+        text = self.text
+        return (
+            text[mark] in "'\u2019\uff07"
+            and text[mark - 1].isalnum()
+            and text[mark + 1 : mark + 2].isalnum()
+        )
+
+    def _triple(self, at: int, quotes: str) -> tuple[str, int]:
+        end = self.text.find(quotes, at)
+        if end < 0:
+            self.state.truncated = True
+            end = self.size
+        parts: list[str] = []
+        while True:
+            slash = self.text.find("\\", at, end)
+            if slash < 0:
+                return "".join([*parts, self.text[at:end]]), min(end + 3, self.size)
+            parts.append(self.text[at:slash])
+            piece, at = self._escape(slash)
+            parts.append(piece)
+
+    def _escape(self, slash: int) -> tuple[str, int]:
+        """What a backslash stands for. One that JSON does not know stays as it is written."""
+        mark = self.text[slash + 1 : slash + 2]
+        if not mark:
+            self.state.truncated = True
+            return "", slash + 1
+        if mark == "u":
+            digits = _HEX4.match(self.text, slash + 2)
+            if digits is None:
+                return "\\u", slash + 2
+            code, end = int(digits.group(), 16), digits.end()
+            low = _HEX4.match(self.text, end + 2) if self.text.startswith("\\u", end) else None
+            if 0xD800 <= code < 0xDC00 and low and 0xDC00 <= int(low.group(), 16) < 0xE000:
+                code = 0x10000 + ((code - 0xD800) << 10) + int(low.group(), 16) - 0xDC00
+                end = low.end()
+            return chr(code), end
+        return _ESCAPES.get(mark, "\\" + mark), slash + 2
+
+    def _scalar(self, at: int) -> tuple[JsonValue, int]:
+        text = self.text
+        found = _NUMBER.match(text, at)
+        if found is not None:
+            return self._number(found.group(), at, found.end())
+        odd = _NOT_FINITE.match(text, at)
+        if odd is not None:
+            return None, odd.end()
+        word = _WORD.match(text, at)
+        if word is None:
+            raise self._fail("a value was expected", at)
+        end = word.end()
+        after = self._skip(end)
+        if after < self.size and text[after] not in ",\uff0c\u3001}\uff5d]\uff3d)":
+            if not (word.group() in _WORDS and after > end):
+                raise self._fail("a value without quotes", after)
+        elif after >= self.size and word.group() not in _WORDS:
+            self.state.truncated = True
+            raise self._fail("the text ends inside a word", after)
+        value = _WORDS.get(word.group(), word.group())
+        return value, end
+
+    def _number(self, digits: str, at: int, end: int) -> tuple[JsonValue, int]:
+        text = self.text
+        plain = digits.lstrip("+-")
+        leading_zero = len(plain) > 1 and plain[0] == "0" and plain[1].isdigit()
+        after = text[end : end + 1]
+        odd = after and after not in ",\uff0c\u3001}\uff5d]\uff3d)#/" and not after.isspace()
+        if odd or leading_zero or len(digits) > 400:
+            shown = text[at : end + 8].split("\n")[0]
+            raise LenientError("number", f"{shown!r} is not a plain number", end)
+        beyond = self._skip(end)
+        if beyond < self.size and beyond > end and text[beyond] in "%\u20ac$\u2030":
+            raise LenientError("number", f"{text[at : beyond + 1]!r} is not a plain number", end)
+        if any(mark in digits for mark in ".eE"):
+            return float(digits), end
+        return int(digits), end
+
+
+_STOPS = {closer: re.compile(f"[\\\\{re.escape(closer)}]") for closer in {*_QUOTES.values(), '"'}}

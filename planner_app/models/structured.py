@@ -1,0 +1,280 @@
+"""Get one typed value out of what a model wrote, or say in one word why there is none.
+
+The stages run from the strict to the lenient, the last value in the text that fits wins, and
+nothing is ever executed. The time is linear in the text; the costly stages (literals, repair,
+YAML) look at no more than 64 KB.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+from pydantic import BaseModel, JsonValue
+
+from planner_app.domain.errors import PlannerError
+from planner_app.models.candidates import (
+    Candidate,
+    Found,
+    Names,
+    StrictDecoder,
+    Unreadable,
+    decode_whole,
+    find_values,
+)
+from planner_app.models.fallbacks import literal_value, repaired_value, yaml_value
+from planner_app.models.fitting import Fit, FitError, field_names, fit, required_names
+from planner_app.models.think import split_think
+
+Model = TypeVar("Model", bound=BaseModel)
+
+StructuredKind = Literal["empty", "no_object", "syntax", "schema", "too_long"]
+
+MAX_CHARS = 4_000_000
+"""A longer text is refused as it stands."""
+
+
+class Parsed(NamedTuple, Generic[Model]):
+    """A value and how it was come by."""
+
+    value: Model
+    """The value, of the schema's type."""
+    flags: frozenset[str]
+    """`think`: reasoning was split off; `answer`: it stood in answer tags; `truncated`: the text
+    ended inside it, for display only; `repaired`: it was not JSON as it stood; `dup_keys`: a key
+    stood twice, the last one counts; `unwrapped`: an outer key or list was taken off; `yaml`."""
+
+
+class StructuredError(PlannerError):
+    """The text holds no value of the schema."""
+
+    def __init__(
+        self,
+        kind: StructuredKind,
+        message: str,
+        problems: tuple[str, ...] = (),
+        flags: frozenset[str] = frozenset(),
+    ) -> None:
+        super().__init__(message)
+        self.kind: StructuredKind = kind
+        """Why, in one word."""
+        self.problems = problems
+        """One line per fault, for the model that is to correct it."""
+        self.flags = flags
+        """What was seen on the way: `think`, `truncated`, `dup_keys`."""
+
+
+def parse(text: str, schema: type[Model]) -> Parsed[Model]:
+    """The last value in the text that fits the schema, and flags. Raises StructuredError."""
+    if len(text) > MAX_CHARS:
+        raise StructuredError("too_long", f"the reply has over {MAX_CHARS:,} characters")
+    return _Search(schema).run(text)
+
+
+_INVISIBLE = re.compile(
+    "[\ufeff\u200b\u2060]+"
+    '|(?<=[\\s{}\\[\\]",:])[\u200c-\u200f]+|[\u200c-\u200f]+(?=[\\s{}\\[\\]",:])'
+)
+_CLOSE_THINK = re.compile(r"</think(?:ing)?>")
+_LATER_THINK = re.compile(r"^[ \t]*<(think|thinking)>.*?(?:</\1>|\Z)", re.DOTALL | re.MULTILINE)
+_TAG_STARTS = frozenset("<[\u25c1")
+_ANSWER = "<answer>"
+_ESCAPED_OBJECT = re.compile(r"\{\s*\\[\"n]")
+_AROUND_LIST = re.compile(r"\s*(?:```\w*\s*)?")
+
+
+class _Search(Generic[Model]):
+    """One search; `flags` gathers what was met."""
+
+    def __init__(self, schema: type[Model]) -> None:
+        self.schema = schema
+        self.names = Names(field_names(schema))
+        self.flags: set[str] = set()
+
+    def run(self, text: str) -> Parsed[Model]:
+        body = self._answer_part(_INVISIBLE.sub("", text))
+        if not body.strip():
+            raise StructuredError("empty", "the reply is empty", flags=frozenset(self.flags))
+        parts = [body]
+        opens = body.rfind(_ANSWER)
+        if opens >= 0:
+            inside = body[opens + len(_ANSWER) :].partition("</answer>")[0]
+            parts = [body, inside] if body.lstrip()[:1] in "{[" else [inside, body]
+        error: StructuredError | None = None
+        for part in parts:
+            try:
+                parsed = self._part(part, depth=0)
+            except StructuredError as failed:
+                error = error or failed
+            else:
+                if opens >= 0 and part is not body:
+                    return Parsed(parsed.value, parsed.flags | {"answer"})
+                return parsed
+        raise error or StructuredError("no_object", "the reply holds no object")
+
+    def _answer_part(self, text: str) -> str:
+        """The text without its reasoning. A tag inside a JSON string is not a tag."""
+        if text.lstrip()[:1] not in _TAG_STARTS and "</think" not in text:
+            return text
+        try:
+            decode_whole(text)
+        except ValueError:
+            pass
+        else:
+            return text
+        split = split_think(text)
+        if split.tagged:
+            self.flags.add("think")
+            if split.unclosed:
+                self.flags.add("truncated")
+            text = split.text
+        elif (orphan := _CLOSE_THINK.search(text)) and not _inside_json(text, orphan.start()):
+            self.flags.add("think")
+            text = text[orphan.end() :]
+        if "\n<think" in text:
+            text = _LATER_THINK.sub("", text)
+        return text
+
+    def _part(self, text: str, depth: int) -> Parsed[Model]:
+        found = find_values(text, self.names)
+        error = StructuredError(
+            "no_object", "the reply holds no JSON object", flags=frozenset(self.flags)
+        )
+        for item in reversed(found):
+            if isinstance(item, Unreadable):
+                return self._unreadable(text, item)
+            try:
+                return self._fitted(text, item)
+            except FitError as problem:
+                failed = self._schema_error(problem, item)
+                deep = _nested_too_deeply(found)
+                if item.truncated:
+                    raise (self._syntax_error(deep) if deep else failed) from None
+                if error.kind == "no_object" and (item.named or _holds_object(item.value)):
+                    error = failed
+        parsed = self._all_together(found) or self._encoded(text, depth) or self._yaml(text)
+        if parsed is not None:
+            return parsed
+        raise error
+
+    def _fitted(self, text: str, item: Candidate) -> Parsed[Model]:
+        items = item.value if isinstance(item.value, list) else []
+        wrap = bool(items) and (
+            all(isinstance(one, dict) for one in items) or _stands_alone(text, item)
+        )
+        made = fit(item.value, self.schema, wrap_list=wrap)
+        extra = {
+            name
+            for name, holds in (
+                ("truncated", item.truncated),
+                ("repaired", item.repaired),
+                ("dup_keys", item.dup_keys),
+            )
+            if holds
+        }
+        return self._parsed(made, *extra)
+
+    def _parsed(self, made: Fit[Model], *extra: str) -> Parsed[Model]:
+        flags = {*self.flags, *extra, *(["unwrapped"] if made.unwrapped else [])}
+        return Parsed(made.value, frozenset(flags))
+
+    def _schema_error(self, problem: FitError, item: Candidate) -> StructuredError:
+        flags = self.flags | ({"truncated"} if item.truncated else set())
+        what = "the reply is cut off" if item.truncated else "the reply does not fit the schema"
+        return StructuredError(
+            "schema", f"{what}: {problem.problems[0]}", problem.problems, frozenset(flags)
+        )
+
+    def _unreadable(self, text: str, item: Unreadable) -> Parsed[Model]:
+        """The last object cannot be read: mend it, or refuse; an earlier draft does not count."""
+        flags = frozenset(self.flags)
+        if item.reason == "number":
+            raise StructuredError("schema", item.message, (item.message,), flags)
+        end = max(text.rfind("}"), text.rfind("]")) + 1
+        if item.reason == "syntax" and end > item.start:
+            source = text[item.start : end]
+            for stage in (literal_value, repaired_value):
+                value = stage(source)
+                if value is not None:
+                    return self._mended(value, "repaired")
+        raise self._syntax_error(item)
+
+    def _syntax_error(self, item: Unreadable) -> StructuredError:
+        return StructuredError(
+            "syntax", f"not JSON: {item.message}", (item.message,), frozenset(self.flags)
+        )
+
+    def _all_together(self, found: list[Found]) -> Parsed[Model] | None:
+        """Several objects, one per line, where the schema wants one list of them."""
+        values = [item.value for item in found if isinstance(item, Candidate)]
+        if len(values) < 2 or not all(isinstance(value, dict) for value in values):
+            return None
+        try:
+            return self._parsed(fit(values, self.schema, wrap_list=True), "unwrapped")
+        except FitError:
+            return None
+
+    def _encoded(self, text: str, depth: int) -> Parsed[Model] | None:
+        """JSON inside a JSON string, with or without its quotes."""
+        if depth >= 3:
+            return None
+        body = text.strip()
+        inner: JsonValue = None
+        try:
+            if (quote := body.find('"')) >= 0 and body[quote + 1 : quote + 2] in "{[\\":
+                inner, _ = StrictDecoder().decode(body, quote)
+            elif escaped := _ESCAPED_OBJECT.search(body):
+                inner = decode_whole('"' + body[escaped.start() : body.rfind("}") + 1] + '"')
+        except ValueError:
+            return None
+        if not isinstance(inner, str):
+            return None
+        try:
+            parsed = self._part(inner, depth + 1)
+        except StructuredError:
+            return None
+        return Parsed(parsed.value, parsed.flags | {"unwrapped"})
+
+    def _yaml(self, text: str) -> Parsed[Model] | None:
+        value = yaml_value(text, self.names.names, required_names(self.schema))
+        return None if value is None else self._mended(value, "yaml", "repaired")
+
+    def _mended(self, value: JsonValue, *flags: str) -> Parsed[Model]:
+        try:
+            return self._parsed(fit(value, self.schema, wrap_list=False), *flags)
+        except FitError as problem:
+            raise StructuredError(
+                "schema",
+                f"the reply does not fit the schema: {problem.problems[0]}",
+                problem.problems,
+                frozenset(self.flags),
+            ) from None
+
+
+def _inside_json(text: str, position: int) -> bool:
+    opener = text.find("{", 0, position)
+    if opener < 0:
+        return False
+    try:
+        _, end = StrictDecoder().decode(text, opener)
+    except ValueError:
+        return False
+    return end > position
+
+
+def _holds_object(value: JsonValue) -> bool:
+    return isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(item, dict) for item in value)
+    )
+
+
+def _nested_too_deeply(found: list[Found]) -> Unreadable | None:
+    for item in found:
+        if isinstance(item, Unreadable) and item.reason == "depth":
+            return item
+    return None
+
+
+def _stands_alone(text: str, item: Candidate) -> bool:
+    before, after = text[: item.start], text[item.end :]
+    return bool(_AROUND_LIST.fullmatch(before)) and bool(_AROUND_LIST.fullmatch(after))
