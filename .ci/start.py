@@ -1,4 +1,4 @@
-"""Open the program as `make run` does: TASK runs headless, a terminal gets the TUI, else the example.
+"""Open the program for `make run`: TASK headless, else the TUI, without a terminal the example.
 
 TASK comes through the environment, so that no shell reads it. With no model configured the bundled
 example takes its place, and a line says so.
