@@ -159,7 +159,21 @@ def _why_not_here() -> str:
         return "no container engine answers, and only root can set one up"
     if _dockerd() is None and shutil.which("apt-get") is None:
         return "no container engine answers, and this is not Debian or Ubuntu (no apt-get)"
+    if not _may_mount():
+        return "no container engine answers, and this locked-down container may not run one"
     return ""
+
+
+def _may_mount() -> bool:
+    """Whether the kernel lets us do what every container needs: a mount namespace.
+
+    Without it a daemon starts and answers, but can unpack no image.
+    """
+    try:
+        probe = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
+    except OSError:  # no unshare to ask with: the daemon will tell
+        return True
+    return probe.returncode == 0
 
 
 def _dockerd() -> str | None:

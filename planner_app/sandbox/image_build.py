@@ -23,6 +23,7 @@ PART_LABEL = "planner.image.part"
 REGISTRY_SECONDS = 8
 """How long a registry may take to answer before the Debian root is built instead."""
 
+_HINT = "see what `planner doctor` says of the engine, then run `planner sandbox build`"
 _CHUNK = 1 << 20
 
 
@@ -37,12 +38,15 @@ def engine_errors(what: str) -> Iterator[None]:
 
     try:
         yield
-    except requests.exceptions.RequestException as error:
-        raise EngineMissing(f"{what}: the container engine stopped answering ({error})") from error
-    except APIError as error:
-        raise ImageMissing(f"{what}: {_one_line(str(error.explanation or error))}") from error
-    except DockerException as error:
-        raise EngineMissing(f"{what}: {_one_line(str(error))}") from error
+    except APIError as error:  # before its base class, a failed request
+        raise ImageMissing(
+            f"{what}: {_one_line(str(error.explanation or error))}", _HINT
+        ) from error
+    except (requests.exceptions.RequestException, DockerException) as error:
+        why = _one_line(str(error))
+        raise EngineMissing(
+            f"{what}: the container engine gives no answer ({why})", _HINT
+        ) from error
 
 
 def has_image(client: DockerClient, tag: str) -> bool:
@@ -132,7 +136,7 @@ def build(
                 said = [*said, str(line["stream"])][-12:]
             if "error" in line:
                 why = _one_line(" ".join([*said[-4:], str(line["error"])]))
-                raise ImageMissing(f"the sandbox image could not be built: {why}")
+                raise ImageMissing(f"the sandbox image could not be built: {why}", _HINT)
 
 
 def _tar_stream(context: Iterable[tuple[str, Path]]) -> Iterator[bytes]:

@@ -21,6 +21,11 @@ LEFT_OUT = ("pandas/tests", "pyarrow/tests", "pyarrow/include", "matplotlib/test
 """Folders that no action needs: 30 MB, and seconds of compiling. numpy's tests stay, since
 numpy.testing imports from them."""
 
+_HINT = (
+    "see that the package index can be reached and [sandbox] packages is right,"
+    " then run `planner sandbox build`"
+)
+
 _REQUIREMENT = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"  # name
     r"(?:\[[A-Za-z0-9._, -]+\])?"  # extras
@@ -103,7 +108,7 @@ def _uv(*arguments: str, folder: Path) -> str:
     try:
         command = [find_uv_bin(), *arguments, "--quiet", "--python", sys.executable]
     except FileNotFoundError as error:
-        raise ImageMissing("uv, which fetches the packages, is not installed") from error
+        raise ImageMissing("uv, which fetches the packages, is gone", _HINT) from error
     try:
         done = subprocess.run(
             command,
@@ -115,9 +120,11 @@ def _uv(*arguments: str, folder: Path) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ImageMissing("the sandbox's packages did not arrive in 15 minutes") from error
+        raise ImageMissing("the sandbox's packages did not come in 15 minutes", _HINT) from error
     if done.returncode != 0:
-        raise ImageMissing(f"the sandbox's packages cannot be had: {_complaint(done.stderr)}")
+        raise ImageMissing(
+            f"the sandbox's packages cannot be had: {_complaint(done.stderr)}", _HINT
+        )
     return done.stdout
 
 
