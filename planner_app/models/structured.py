@@ -181,9 +181,7 @@ class _Search(Generic[Model]):
     def _schema_error(self, problem: FitError, item: Candidate) -> StructuredError:
         flags = self.flags | ({"truncated"} if item.truncated else set())
         what = "the reply is cut off" if item.truncated else "the reply does not fit the schema"
-        return StructuredError(
-            "schema", f"{what}: {problem.problems[0]}", problem.problems, frozenset(flags)
-        )
+        return StructuredError("schema", f"{what}: {problem}", problem.problems, frozenset(flags))
 
     def _unreadable(self, text: str, item: Unreadable) -> Parsed[Model]:
         """The last object cannot be read: mend it, or refuse; an earlier draft does not count."""
@@ -245,7 +243,7 @@ class _Search(Generic[Model]):
         except FitError as problem:
             raise StructuredError(
                 "schema",
-                f"the reply does not fit the schema: {problem.problems[0]}",
+                f"the reply does not fit the schema: {problem}",
                 problem.problems,
                 frozenset(self.flags),
             ) from None
