@@ -157,6 +157,6 @@ def _replace(path: Path, text: str) -> None:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".config-", suffix=".toml")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        os.replace(name, target)
+        Path(name).replace(target)
     except OSError as error:
         raise SettingsError(f"{path} cannot be written: {error.strerror}") from error

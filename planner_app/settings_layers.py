@@ -22,6 +22,8 @@ Tree = dict[str, Any]
 PREFIX = "PLANNER_"
 NOT_SETTINGS = frozenset({"PLANNER_HOME", "PLANNER_DEBUG", "PLANNER_DATABASE_URL"})
 """Variables that are read elsewhere."""
+FOR_TESTS = "PLANNER_TEST_"
+"""Variables that tests read, and programs started by them inherit."""
 MAX_FILE_BYTES = 1024 * 1024
 _SECRET = re.compile(r"[A-Za-z0-9_\-]{20,}")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -74,7 +76,9 @@ def environment_layer(env: Mapping[str, str]) -> Layer:
     tree: Tree = {}
     origins: dict[Path_, str] = {}
     for name in sorted(env):
-        if not name.startswith(PREFIX) or name in NOT_SETTINGS or not env[name].strip():
+        if not name.startswith(PREFIX) or name.startswith(FOR_TESTS) or name in NOT_SETTINGS:
+            continue
+        if not env[name].strip():
             continue
         path = _variable_path(name)
         _put(tree, path, _variable_value(env[name].strip()))

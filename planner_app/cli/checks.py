@@ -1,0 +1,193 @@
+"""The checks of `planner doctor`: one line for each part, with what to do when it is missing."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import platform
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from planner_app.cli.context import Context, emit, one_line, say
+from planner_app.domain.errors import (
+    EngineMissing,
+    ImageMissing,
+    ModelMissing,
+    PlannerError,
+)
+
+MISSING = 4
+_NETWORK = ("example.org", 443)
+_NETWORK_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How one part is."""
+
+    name: str
+    ok: bool
+    text: str
+    fix: str = ""
+    """What to do; empty when nothing is to be done."""
+    needed: bool = True
+    """Whether a task cannot run without it."""
+
+
+def examine(args: argparse.Namespace, context: Context) -> int:
+    """Print all checks; exit 4 when a needed part is missing."""
+    if args.fix:
+        _set_up(context)
+    checks = []
+    for check in run_checks(context):
+        checks.append(check)
+        if not args.json:
+            mark = "ok" if check.ok else ("!!" if check.needed else "--")
+            fix = f"; {check.fix}" if check.fix and not check.ok else ""
+            print(f"{mark:<3} {check.name:<9} {one_line(check.text + fix)}", flush=True)
+    if args.json:
+        emit({"checks": [dataclasses.asdict(check) for check in checks]})
+    return MISSING if any(check.needed and not check.ok for check in checks) else 0
+
+
+def run_checks(context: Context) -> Iterator[Check]:
+    """All checks in order, each as soon as it is known."""
+    parts: tuple[tuple[str, Callable[[Context], Check]], ...] = (
+        ("python", _python),
+        ("settings", _settings),
+        ("engine", _engine),
+        ("image", _image),
+        ("history", _history),
+        ("models", _models),
+        ("network", _network),
+        ("worker", _worker),
+    )
+    for name, look in parts:
+        try:
+            yield look(context)
+        except PlannerError as error:
+            yield Check(name, False, error.message, error.hint)
+
+
+def engine_or_raise() -> None:
+    """Raises EngineMissing when no engine answers. About 2 ms."""
+    from planner_app.sandbox.engine_setup import check_engine
+
+    state = check_engine()
+    if not state.ok:
+        raise EngineMissing(state.why, state.fix)
+
+
+def _set_up(context: Context) -> None:
+    from planner_app.sandbox.engine_setup import ensure_engine
+    from planner_app.sandbox.image import ensure_image
+
+    state = ensure_engine(lambda line: say(f"engine: {line}"))
+    if not state.ok:
+        return  # the check says why, and what to do
+    packages = context.settings().sandbox.packages
+    import docker
+
+    with contextlib.closing(docker.from_env()) as client:
+        ensure_image(client, packages, lambda line: say(f"image: {line}"))
+
+
+def _python(_context: Context) -> Check:
+    return Check("python", True, f"{platform.python_version()} at {sys.executable}")
+
+
+def _settings(context: Context) -> Check:
+    settings = context.settings()
+    file = settings.paths.config_file
+    return Check("settings", True, str(file) if file.exists() else f"defaults ({file} not there)")
+
+
+def _engine(context: Context) -> Check:
+    from planner_app.sandbox.engine_setup import check_engine
+
+    state = check_engine()
+    if state.ok:
+        return Check("engine", True, f"version {state.version} at {state.endpoint}")
+    fix = f"planner doctor --fix, or {state.fix}"
+    needed = context.settings().sandbox.kind == "docker"
+    return Check("engine", False, state.why, fix, needed)
+
+
+def _image(context: Context) -> Check:
+    from planner_app.sandbox.image import find_image
+
+    settings = context.settings()
+    needed = settings.sandbox.kind == "docker"
+    try:
+        engine_or_raise()
+        import docker
+
+        with contextlib.closing(docker.from_env()) as client:
+            tag = find_image(client, settings.sandbox.packages)
+    except EngineMissing:
+        return Check("image", False, "cannot be looked for without an engine", "", needed)
+    if tag is None:
+        raise ImageMissing("the sandbox image is not built yet", "planner sandbox build")
+    return Check("image", True, tag)
+
+
+def _history(context: Context) -> Check:
+    from planner_app.cli.reading import open_or_none
+    from planner_app.view import figures
+
+    path = context.paths().database
+    history = open_or_none(context)
+    if history is None:
+        return Check("history", True, f"{path} (made with the first task)")
+    with history:
+        runs = sum(history.status_counts().values())
+        size = history.path.stat().st_size
+        text = f"{history.path}, {figures.number_of(runs, 'run')}, {figures.size(size)}"
+    return Check("history", True, text)
+
+
+def _models(context: Context) -> Check:
+    from planner_app.cli.team import settle_team
+    from planner_app.settings_keys import check_key_for
+
+    settings = context.settings()
+    try:
+        team = settle_team(argparse.Namespace(), settings, context.env)
+        for model in dict.fromkeys(team.models.values()):
+            own = settings.teams.get(team.name)
+            if not (own and own.api_base) and settings.models.api_base(model) is None:
+                check_key_for(model, context.env)
+    except ModelMissing as error:
+        return Check("models", False, error.message, error.hint)
+    return Check("models", True, team.why)
+
+
+def _network(context: Context) -> Check:
+    if context.settings().net.policy == "off":
+        return Check("network", True, "off by net.policy", needed=False)
+    host, port = _NETWORK
+    try:
+        with socket.create_connection((host, port), timeout=_NETWORK_SECONDS):
+            return Check("network", True, f"{host} answers", needed=False)
+    except OSError as error:
+        why = f"{host} cannot be reached ({error.strerror or error})"
+        fix = "tasks that search or fetch will not get far; local models and files still work"
+        return Check("network", False, why, fix, needed=False)
+
+
+def _worker(context: Context) -> Check:
+    from planner_app.cli.reading import open_or_none
+    from planner_app.queue import Queue
+
+    history = open_or_none(context)
+    if history is None:
+        return Check("worker", True, "none runs; one starts with --background", needed=False)
+    with history:
+        workers = Queue(history).workers()
+    if not workers:
+        return Check("worker", True, "none runs; one starts when it is needed", needed=False)
+    names = ", ".join(f"pid {worker.pid}" for worker in workers)
+    return Check("worker", True, names, needed=False)

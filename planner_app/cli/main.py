@@ -1,0 +1,100 @@
+"""`main`: parse, run one command, and turn whatever goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from planner_app.cli.context import one_line
+from planner_app.domain.errors import PlannerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code. Never raises for a person's mistake."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # model text may not fit the locale
+    try:
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _let_go_of_stdout()
+        return 0
+    except KeyboardInterrupt:
+        print("planner: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last net: said in one line, kept in the log
+        return _report(error)
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from planner_app.cli.context import Context
+    from planner_app.cli.parser import Handler, build_parser
+
+    try:
+        options = build_parser().parse(arguments)
+    except SystemExit as done:  # --help and --version have printed
+        return int(done.code or 0)
+    handler: Handler = options.handler
+    return handler(options, Context.of_process())
+
+
+def _report(error: Exception) -> int:
+    """One line on stderr; what nobody foresaw also goes to the log with its traceback."""
+    foreseen = _foreseen(error)
+    if os.environ.get("PLANNER_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    if foreseen is not None:
+        print(f"planner: {one_line(str(foreseen))}", file=sys.stderr)
+        return foreseen.exit_code
+    where = _log(error)
+    said = f"{type(error).__name__}: {one_line(str(error))[:200]}"
+    print(f"planner: unexpected {said}; {where}", file=sys.stderr)
+    return 1
+
+
+def _foreseen(error: BaseException) -> PlannerError | None:
+    """The error a person can act on; a task group wraps it when several things ran at once."""
+    if isinstance(error, PlannerError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        found = [_foreseen(inner) for inner in error.exceptions]
+        if all(found):
+            return found[0]
+    return None
+
+
+def _log(error: Exception) -> str:
+    """Write the traceback to the log file; says where, or why not."""
+    import traceback
+    from datetime import UTC, datetime
+
+    from planner_app.settings_paths import find_paths
+
+    path: Path = find_paths(os.environ).log_file
+    text = "".join(traceback.format_exception(error))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{datetime.now(UTC).isoformat()} pid {os.getpid()}\n{text}\n")
+    except OSError as failed:
+        return f"no traceback was kept, {path}: {failed.strerror}; PLANNER_DEBUG=1 shows it"
+    return f"the traceback is in {path}"
+
+
+def _let_go_of_stdout() -> None:
+    """The reader has gone: point stdout at nothing, or Python complains while it exits."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
