@@ -30,7 +30,7 @@ def replay_lines(events: Iterable[Event], blobs: Blobs, tz: tzinfo | None = UTC)
             old = before.timeline[place] if place < len(before.timeline) else None
             if old is not None and old.closed:
                 yield from _added_lines(old, entry)
-            elif entry.closed or old is None and entry.kind == "question":
+            elif entry.closed or (old is None and entry.kind == "question"):
                 yield from entry_lines(entry, blobs, tz)
 
 

@@ -74,17 +74,17 @@ class Vector(Generic[T]):
             raise IndexError(index)
         start = self._tail_start()
         if index >= start:
-            return cast(T, self._tail[index - start])
+            return cast("T", self._tail[index - start])
         node, shift = self._root, self._shift
         while shift > 0:
-            node = cast(_Node, node[(index >> shift) & _MASK])
+            node = cast("_Node", node[(index >> shift) & _MASK])
             shift -= _BITS
-        return cast(T, node[index & _MASK])
+        return cast("T", node[index & _MASK])
 
     def __iter__(self) -> Iterator[T]:
         for leaf in _leaves(self._root, self._shift):
-            yield from cast(tuple[T, ...], leaf)
-        yield from cast(tuple[T, ...], self._tail)
+            yield from cast("tuple[T, ...]", leaf)
+        yield from cast("tuple[T, ...]", self._tail)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Vector):
@@ -107,20 +107,20 @@ def _push(node: _Node, shift: int, start: int, leaf: _Node) -> _Node:
     if shift == _BITS:
         return (*node, leaf)
     if at < len(node):
-        child = _push(cast(_Node, node[at]), shift - _BITS, start, leaf)
+        child = _push(cast("_Node", node[at]), shift - _BITS, start, leaf)
         return (*node[:at], child, *node[at + 1 :])
     return (*node, _path(shift - _BITS, leaf))
 
 
 def _set(node: _Node, shift: int, index: int, item: object) -> _Node:
     at = (index >> shift) & _MASK
-    new = item if shift == 0 else _set(cast(_Node, node[at]), shift - _BITS, index, item)
+    new = item if shift == 0 else _set(cast("_Node", node[at]), shift - _BITS, index, item)
     return (*node[:at], new, *node[at + 1 :])
 
 
 def _leaves(node: _Node, shift: int) -> Iterator[_Node]:
     for child in node:
         if shift == _BITS:
-            yield cast(_Node, child)
+            yield cast("_Node", child)
         else:
-            yield from _leaves(cast(_Node, child), shift - _BITS)
+            yield from _leaves(cast("_Node", child), shift - _BITS)

@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from planner_app.domain import catalogue as c
-from planner_app.domain.events import Actor, Event, EventData
+from planner_app.domain.events import Actor, Event, EventData, EventDraft
 from planner_app.domain.plan import (
     Answer,
     CheckVerdict,
@@ -245,6 +245,13 @@ class Story:
         if report.verdict in ("done", "blocked"):
             status = "done" if report.verdict == "done" else "blocked"
         self.say(c.StepChanged(status=status, reason=report.next_hint), step=step, attempt=attempt)
+
+    def orphan(self, family: str, move: str | None) -> None:
+        draft = EventDraft(type=f"{family}.orphaned", move_id=move, data={"reason": "it ended"})
+        self.events.append(Event.of(draft, self.run_id, len(self.events) + 1, self.now))
+
+    def say_end(self) -> None:
+        self.say(c.RunFinished(status="cancelled", reason="by the person"))
 
     def answer(self, answer: Answer) -> None:
         self.say(c.RunPhase(phase="answering"))
