@@ -1,0 +1,85 @@
+"""Takes secrets out of texts before they are used, so that what was sent is what was recorded."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+from urllib.parse import quote
+
+REMOVED = "[secret removed]"
+MIN_LENGTH = 8
+"""A shorter value is no secret: it would blot out ordinary words."""
+
+_NAMES = re.compile(
+    r"(API_?KEY|ACCESS_?KEY|SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)$", re.IGNORECASE
+)
+_OPEN_NAMES = re.compile(r"(MAX|NUM|COUNT|LIMIT)_?TOKENS?$|TOKENIZERS|_KEY_PATH$", re.IGNORECASE)
+
+_PATTERNS = re.compile(
+    r"""
+      \bsk-(?:ant-|proj-|or-v1-|svcacct-)?[A-Za-z0-9_-]{20,}
+    | \b(?:gsk|hf|r8|xai|pplx|fw|tvly|nvapi)[_-][A-Za-z0-9_-]{20,}
+    | \bAIza[A-Za-z0-9_-]{35}
+    | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b
+    | \bgh[pousr]_[A-Za-z0-9]{36,}
+    | \bgithub_pat_[A-Za-z0-9_]{40,}
+    | \bglpat-[A-Za-z0-9_-]{20,}
+    | \bxox[abprs]-[A-Za-z0-9-]{20,}
+    | \beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}
+    | (?<=[Bb]earer\ )[A-Za-z0-9._~+/-]{20,}=*
+    | -----BEGIN\ [A-Z\ ]{0,40}PRIVATE\ KEY-----[\s\S]{1,20000}?
+      -----END\ [A-Z\ ]{0,40}PRIVATE\ KEY-----
+    | (?<=://)[^\s/:@"'<>]{1,100}:[^\s/@"'<>]{1,200}(?=@)
+    """,
+    re.VERBOSE,
+)
+
+
+def secrets_in(env: Mapping[str, str]) -> tuple[str, ...]:
+    """The values of the variables whose names say that they hold a secret."""
+    found = {
+        value.strip()
+        for name, value in env.items()
+        if _NAMES.search(name) and not _OPEN_NAMES.search(name)
+    }
+    return tuple(sorted(value for value in found if len(value) >= MIN_LENGTH))
+
+
+class Scrubber:
+    """Replaces known secrets, and what looks like a usual key, by `[secret removed]`.
+
+    Pure: the same text gives the same result, and scrubbing twice changes nothing more.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {form for secret in secrets if len(secret) >= MIN_LENGTH for form in _forms(secret)}
+        longest_first = sorted(forms, key=lambda form: (-len(form), form))
+        self._known = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str], more: Iterable[str] = ()) -> Self:
+        """One that knows the environment's keys, and `more` (from a keyring, say)."""
+        return cls((*secrets_in(env), *more))
+
+    def text(self, value: str) -> str:
+        """The text without secrets."""
+        if self._known is not None:
+            value = self._known.sub(REMOVED, value)
+        return _PATTERNS.sub(REMOVED, value)
+
+    def json(self, value: Any) -> Any:
+        """The JSON value with every string in it scrubbed, keys of objects too."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {self.text(str(key)): self.json(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.json(item) for item in value]
+        return value
+
+
+def _forms(secret: str) -> set[str]:
+    """The ways in which a secret may stand in a text."""
+    return {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
