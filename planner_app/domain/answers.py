@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from planner_app.domain.plan import Answer, Claim
+from planner_app.domain.sizes import cut, json_bytes
 from planner_app.domain.state import RunState
+
+ANSWER_BYTES = 15_000
+"""Of an answer within an event; the blob `answer` is whole."""
+ANSWER_TEXT_BYTES = 8_000
+"""Of its text, as a JSON string."""
 
 
 def answer_problems(state: RunState) -> list[str]:
@@ -38,6 +44,7 @@ def composed_answer(state: RunState) -> Answer | None:
     if not done:
         return None
     lines, claims = [], []
+    share = max(200, ANSWER_TEXT_BYTES // len(done) - 40)
     for step in done:
         report = step.report
         if report is None:
@@ -45,17 +52,32 @@ def composed_answer(state: RunState) -> Answer | None:
         cited = list(dict.fromkeys(e.source_id for e in report.evidence))
         cited = cited or ([step.source_id] if step.source_id is not None else [])
         marks = "".join(f" [{n}]" for n in cited)
-        lines.append(f"{report.result or step.step.objective}{marks}")
+        lines.append(f"{cut(report.result or step.step.objective, share)}{marks}")
         claims.append(Claim(text=report.result[:300], source_ids=cited))
     points = [
-        f"{s.step.id}: {s.step.objective[:200]} ({s.status})"
+        f"{s.step.id}: {cut(s.step.objective, 200)} ({s.status})"
         for s in state.steps.values()
         if s.status != "done"
     ]
-    return Answer(
-        text="\n\n".join(lines)[:8000],
-        claims=[claim for claim in claims if claim.source_ids],
-        artifacts=[name for s in done if s.report for name in s.report.artifacts],
-        confidence="low",
-        open_points=points[:20],
+    return fitted(
+        Answer(
+            text="\n\n".join(lines),
+            claims=[claim for claim in claims if claim.source_ids],
+            artifacts=[name for s in done if s.report for name in s.report.artifacts],
+            confidence="low",
+            open_points=points[:20],
+        )
     )
+
+
+def fitted(answer: Answer) -> Answer:
+    """The answer as its event can hold it: what is too long is cut, the ends of lists first."""
+    answer = answer.model_copy(update={"text": cut(answer.text, ANSWER_TEXT_BYTES)})
+    if json_bytes(answer.data) > ANSWER_BYTES - ANSWER_TEXT_BYTES:
+        answer = answer.model_copy(update={"data": None})
+    for name in ("open_points", "artifacts", "claims"):
+        kept = list(getattr(answer, name))
+        while kept and json_bytes(answer.model_dump(mode="json")) > ANSWER_BYTES:
+            kept = kept[: len(kept) * 3 // 4]
+            answer = answer.model_copy(update={name: kept})
+    return answer

@@ -32,11 +32,15 @@ def kept_back(limit: float, most: float) -> float:
     return min(most, limit / 4)
 
 
-def _share(purpose: Purpose) -> float:
-    """How much of the reserve must be left after a call: a check may spend all of it."""
-    if purpose == "check":
-        return 0.0
-    return 0.5 if purpose in {"answer", "correct"} else 1.0
+def _share(state: RunState, purpose: Purpose) -> float:
+    """How much of the reserve must be left after a call: a check may spend all of it.
+
+    A correction may spend what the call may whose text it puts right.
+    """
+    about: str = purpose
+    if purpose == "correct" and state.correction is not None:
+        about = state.correction.purpose
+    return {"answer": 0.5, "check": 0.0}.get(about, 1.0)
 
 
 def shortage(
@@ -45,17 +49,19 @@ def shortage(
     purpose: Purpose,
     tokens: int = 0,
     usd: float | None = 0.0,
+    ahead: int = 0,
 ) -> Shortage | None:
     """The limit that a call with this worst case would pass; None: it can be paid.
 
     `tokens` are those of the prompt and the longest reply, `usd` their price (None: unknown, so
-    only the other limits can hold). Calls under way count with their reservations.
+    only the other limits can hold), `ahead` how many calls are to be started before it. Calls
+    under way count with their reservations.
     """
-    limits, spent, share = state.budget, state.spent, _share(purpose)
+    limits, spent, share = state.budget, state.spent, _share(state, purpose)
     under_way = [m for m in state.open.values() if m.kind == "model"]
     if limits.calls is not None:
         kept = round(RESERVE_CALLS * share)
-        if spent.calls + len(under_way) + 1 + kept > limits.calls:
+        if spent.calls + len(under_way) + ahead + 1 + kept > limits.calls:
             return Shortage("calls", f"{spent.calls} of {limits.calls} model calls")
     if limits.tokens is not None:
         kept_tokens = kept_back(limits.tokens, RESERVE_TOKENS) * share
@@ -66,21 +72,30 @@ def shortage(
         promised = sum(m.usd or 0.0 for m in under_way)
         if spent.usd + promised + usd + kept_usd > limits.usd and (usd or spent.usd):
             return Shortage("usd", f"${spent.usd:.4f} of ${limits.usd:g}")
-    if share == 1.0 and (ends := time_ends(state)) is not None and now >= ends:
-        return Shortage("seconds", f"{limits.seconds:g} seconds of work")
-    return None
+    return time_shortage(state, now) if share == 1.0 else None
 
 
-def action_shortage(state: RunState) -> Shortage | None:
-    """Whether one more action passes the limit."""
+def time_shortage(state: RunState, now: datetime) -> Shortage | None:
+    """Whether the run has worked for as long as it may."""
+    ends = time_ends(state)
+    if ends is None or now < ends:
+        return None
+    return Shortage("seconds", f"{state.budget.seconds:g} seconds of work")
+
+
+def action_shortage(state: RunState, ahead: int = 0) -> Shortage | None:
+    """Whether one more action passes the limit, after `ahead` others that are to be started."""
     limit = state.budget.actions
-    if limit is not None and state.spent.actions + 1 > limit:
+    if limit is not None and state.spent.actions + ahead + 1 > limit:
         return Shortage("actions", f"{state.spent.actions} of {limit} actions")
     return None
 
 
 def time_ends(state: RunState) -> datetime | None:
-    """When the run's time is up if it works without a break; None: there is no limit."""
-    if state.budget.seconds is None:
+    """When the run's time is up if it works without a break.
+
+    None: there is no limit, or the run does not work now and so uses up no time.
+    """
+    if state.budget.seconds is None or not state.works:
         return None
     return state.last_at + timedelta(seconds=state.budget.seconds - state.active_seconds)

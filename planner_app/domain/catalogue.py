@@ -477,6 +477,8 @@ class SessionLost(EventData):
     """A sandbox ended, and with it its variables."""
 
     why: str
+    tell: bool = False
+    """Whether the model is told, because nothing brings its variables back."""
 
 
 class ActionStarted(EventData):

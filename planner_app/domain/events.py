@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
@@ -61,7 +61,7 @@ class Event(EventDraft):
         return value.isoformat(timespec="microseconds")
 
     @classmethod
-    def of(cls, draft: EventDraft, run_id: str, seq: int, at: datetime) -> Self:
+    def of(cls, draft: EventDraft, run_id: str, seq: int, at: datetime) -> Event:
         """The draft as the `seq`-th fact of a run. The draft was validated, so this does not."""
         return cls.model_construct(
             None,

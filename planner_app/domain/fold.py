@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -41,18 +42,13 @@ def apply(state: RunState | None, event: Event) -> RunState:
             "its history is incomplete",
         )
     active = state.active_seconds
-    if _works(state) and event.type != "run.claimed":
+    if state.works and event.type != "run.claimed":
         active += max(0.0, (event.at - state.last_at).total_seconds())
     handler = _HANDLERS.get(event.type)
     after = handler(state, event, event.data) if handler else state
     return after.model_copy(
         update={"last_seq": event.seq, "last_at": event.at, "active_seconds": active}
     )
-
-
-def _works(state: RunState) -> bool:
-    """Whether time that passes now is run time; waiting for a person is not."""
-    return state.status not in {"queued", "paused", "waiting_user"} and state.final is None
 
 
 def _created(event: Event) -> RunState:
@@ -88,7 +84,7 @@ def _run_phase(state: RunState, _event: Event, data: dict[str, Any]) -> RunState
     changes: dict[str, Any] = {"phase": data["phase"], "correction": None}
     if data["phase"] == "executing":
         changes["review"] = None
-    if data["phase"] in {"answering", "checking"} and data["reason"]:
+    if data["phase"] == "answering" and data["reason"]:
         changes["shortfall"] = state.shortfall or data["reason"]
     return state.model_copy(update=changes)
 
@@ -105,8 +101,11 @@ def _run_finished(state: RunState, event: Event, data: dict[str, Any]) -> RunSta
     )
 
 
+_USED_UP = "the budget is used up: "
+
+
 def _budget_used_up(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
-    text = f"the budget is used up: {data['detail'] or data['which']}"
+    text = f"{_USED_UP}{data['detail'] or data['which']}"
     return state.model_copy(update={"used_up": data["which"], "shortfall": state.shortfall or text})
 
 
@@ -132,9 +131,20 @@ def _user_steered(state: RunState, _event: Event, data: dict[str, Any]) -> RunSt
 
 
 def _user_budgeted(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
-    limits = state.budget.model_dump() | data["limits"]
+    """A limit that this program does not know is passed over: the log stays readable."""
+    limits = state.budget.model_dump()
+    for name in limits.keys() & data["limits"].keys():
+        value = data["limits"][name]
+        known = value is not None and math.isfinite(value)
+        whole = known and name in {"tokens", "calls", "actions"}
+        limits[name] = int(value) if whole else (value if known else None)
+    shortfall = "" if state.shortfall.startswith(_USED_UP) else state.shortfall
     return state.model_copy(
-        update={"budget": BudgetLimits.model_validate(limits), "used_up": None, "shortfall": ""}
+        update={
+            "budget": BudgetLimits.model_validate(limits),
+            "used_up": None,
+            "shortfall": shortfall,
+        }
     )
 
 
@@ -150,7 +160,7 @@ def _plan_refused(state: RunState, _event: Event, data: dict[str, Any]) -> RunSt
     )
 
 
-def _plan_accepted(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
+def _plan_accepted(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
     plan = Plan.model_validate(data["plan"])
     steps = dict(state.steps)
     for key in data["skipped"]:

@@ -146,8 +146,12 @@ def _session_started(state: RunState, event: Event, _data: dict[str, Any]) -> Ru
     return with_attempt(state, event, live=True)
 
 
-def _session_lost(state: RunState, event: Event, _data: dict[str, Any]) -> RunState:
-    return with_attempt(state, event, live=False)
+def _session_lost(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
+    outbox = attempt_of(state, event).outbox
+    if data["tell"]:
+        text = f"The sandbox was lost ({data['why']}): variables and files made so far are gone."
+        outbox = (*outbox, Note(kind="nudge", text=text))
+    return with_attempt(state, event, live=False, outbox=outbox)
 
 
 def _action_started(state: RunState, event: Event, _data: dict[str, Any]) -> RunState:

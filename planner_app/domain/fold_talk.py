@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from planner_app.domain.events import Event
 from planner_app.domain.fold_steps import attempt_of, with_attempt, without_open
@@ -14,6 +14,7 @@ from planner_app.domain.state import (
     Note,
     OpenMove,
     OpenQuestion,
+    Reply,
     RunState,
     Spent,
 )
@@ -22,6 +23,8 @@ FATAL_KINDS = frozenset(
     {"auth", "not_found", "bad_request", "unscripted", "refused", "dns", "tls", "key_missing"}
 )
 """Failures of a model that a second attempt cannot mend."""
+TOLD = frozenset({"plan", "replan", "review", "answer"})
+"""Calls whose request tells the planner what happened since the last one."""
 
 
 def _model_started(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
@@ -39,6 +42,7 @@ def _model_started(state: RunState, event: Event, data: dict[str, Any]) -> RunSt
         appended=tuple(data["appended"]),
         restart=data["parent_request"] is None,
         told=told,
+        reports=_ended(state) if data["purpose"] in TOLD else {},
         tokens=data["reserved_tokens"],
         usd=data["reserved_usd"],
     )
@@ -54,7 +58,7 @@ def _model_started(state: RunState, event: Event, data: dict[str, Any]) -> RunSt
 
 def _model_finished(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
     move = state.open.get(event.move_id or "")
-    state = _charged(state, event, data)
+    state = _charged(state, data)
     if move is None:
         return state
     conversation = data["conversation"]
@@ -78,21 +82,22 @@ def _model_finished(state: RunState, event: Event, data: dict[str, Any]) -> RunS
         state = with_attempt(
             state, event, turns=attempt.turns + 1, outbox=attempt.outbox[move.told :]
         )
-    elif data["purpose"] in {"plan", "replan", "review", "answer"}:
+    elif data["purpose"] in TOLD:
         state = state.model_copy(
-            update={"outbox": state.outbox[move.told :], "planner_told": _told(state)}
+            update={"outbox": state.outbox[move.told :], "planner_told": move.reports}
         )
     return without_open(state, event)
 
 
-def _told(state: RunState) -> dict[str, int]:
+def _ended(state: RunState) -> dict[str, int]:
+    """Step id to the number of its ended attempts."""
     return {
         key: sum(a.outcome is not None for a in step.attempts) for key, step in state.steps.items()
     }
 
 
 def _model_failed(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
-    state = without_open(_charged(state, event, data), event)
+    state = without_open(_charged(state, data), event)
     text = f"{data['role']} model {data['model']}: {data['message']}"
     if data["purpose"] == "act":
         attempt = attempt_of(state, event)
@@ -100,10 +105,13 @@ def _model_failed(state: RunState, event: Event, data: dict[str, Any]) -> RunSta
         fatal = data["kind"] in FATAL_KINDS
     else:
         fatal = True
-    return state.model_copy(update={"fatal": text}) if fatal else state
+    if not fatal:
+        return state
+    down = state.down if data["role"] in state.down else (*state.down, data["role"])
+    return state.model_copy(update={"fatal": text, "down": down})
 
 
-def _charged(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
+def _charged(state: RunState, data: dict[str, Any]) -> RunState:
     """The state with a call's tokens and price on the account, and its turn counted."""
     usage, usd, role = data["usage"], data["usd"], data["role"]
     spent = state.spent
@@ -173,6 +181,7 @@ def _question_asked(state: RunState, event: Event, data: dict[str, Any]) -> RunS
             "questions": {**state.questions, question.id: question},
             "questions_asked": state.questions_asked + 1,
             "asked_clarify": state.asked_clarify or question.kind == "clarify",
+            "review": None if question.kind == "review" else state.review,
         }
     )
     if event.step_id and event.attempt and question.kind in {"ask_user", "action"}:
@@ -180,9 +189,7 @@ def _question_asked(state: RunState, event: Event, data: dict[str, Any]) -> RunS
     return state
 
 
-def _replied(
-    how: Literal["answered", "approved", "rejected"], field: str
-) -> Callable[[RunState, Event, dict[str, Any]], RunState]:
+def _replied(how: Reply, field: str) -> Callable[[RunState, Event, dict[str, Any]], RunState]:
     """A handler that notes a person's reply on the question it belongs to."""
 
     def handler(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
@@ -209,6 +216,8 @@ def _question_closed(state: RunState, event: Event, data: dict[str, Any]) -> Run
     left = {key: q for key, q in state.questions.items() if key != question.id}
     state = state.model_copy(update={"questions": left})
     how, text = data["how"], data["text"]
+    if how == "cancelled":
+        return state
     approved = how == "approved"
     if question.kind in {"clarify", "review"}:
         note = Note(kind="answer", text=text)

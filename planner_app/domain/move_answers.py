@@ -8,27 +8,35 @@ from planner_app.domain.answers import answer_problems, composed_answer
 from planner_app.domain.budget import shortage
 from planner_app.domain.catalogue import AnswerDrafted, AnswerRefused, RunFinished, RunPhase
 from planner_app.domain.events import EventDraft
-from planner_app.domain.move_types import Move, Record, planner_call
+from planner_app.domain.move_types import Move, Record, correction_of, planner_call
+from planner_app.domain.sizes import brief, cut
 from planner_app.domain.state import RunState
 
 MAX_REFUSALS = 2
 MAX_CHECK_FAILS = 2
 MAX_CORRECTIONS = 2
+UNSOURCED = "some claims have no source"
 
 
 def answering(state: RunState, now: datetime) -> list[Move]:
     """The planner writes the answer; claims without a source go back to it."""
     if state.answer is not None and not state.answer_judged:
         problems = answer_problems(state)
-        if problems and state.answer_refusals < MAX_REFUSALS and not state.fatal:
-            number = state.answer_refusals + 1
-            return [Record((AnswerRefused(problems=problems, number=number).draft(),))]
-        reason = "some claims have no source" if problems else ""
+        again = "planner" not in state.down and not shortage(state, now, "answer")
+        if problems and again and state.answer_refusals < MAX_REFUSALS:
+            return [Record((_refused(state, problems),))]
+        reason = UNSOURCED if problems else ""
         return [Record((RunPhase(phase="checking", reason=reason).draft(),))]
-    unreadable = state.correction is not None and state.correction.number > MAX_CORRECTIONS
-    if state.fatal or unreadable or shortage(state, now, "answer"):
+    wanted = correction_of(state, "answer")
+    unreadable = wanted is not None and wanted.number > MAX_CORRECTIONS
+    if "planner" in state.down or unreadable or shortage(state, now, "answer"):
         return [Record(tuple(_composed(state)))]
     return planner_call(state, "answer")
+
+
+def _refused(state: RunState, problems: list[str]) -> EventDraft:
+    told = [cut(problem, 400) for problem in problems[:20]]
+    return AnswerRefused(problems=told, number=state.answer_refusals + 1).draft()
 
 
 def _composed(state: RunState) -> list[EventDraft]:
@@ -38,11 +46,13 @@ def _composed(state: RunState) -> list[EventDraft]:
     answer = composed_answer(state)
     if answer is None:
         reason = state.shortfall or state.fatal or "the answer could not be written"
-        return [RunFinished(status="failed", reason=reason).draft()]
+        return [RunFinished(status="failed", reason=brief(reason)).draft()]
     why = state.shortfall or state.fatal or "the answer could not be written by the planner"
     return [
         AnswerDrafted(answer=answer, number=state.answer_number + 1, by="engine").draft(),
-        RunFinished(status="partial", reason=f"{why}; put together from the reports").draft(),
+        RunFinished(
+            status="partial", reason=f"{brief(why)}; put together from the reports"
+        ).draft(),
     ]
 
 
@@ -50,9 +60,10 @@ def checking(state: RunState, now: datetime) -> list[Move]:
     """The checker reads the answer; what fails goes back once more, what passes ends the run."""
     if state.verdict is not None:
         return [Record(tuple(_after_check(state, now)))]
-    if state.fatal:
+    if "checker" in state.down:
         return [Record((_finished(state, f"the answer was not checked: {state.fatal}"),))]
-    if state.correction is not None and state.correction.number > MAX_CORRECTIONS:
+    wanted = correction_of(state, "check")
+    if wanted is not None and wanted.number > MAX_CORRECTIONS:
         return [Record((_finished(state, "the check could not be read"),))]
     if short := shortage(state, now, "check"):
         why = f"the answer was not checked: {short.detail} are used"
@@ -66,20 +77,18 @@ def _after_check(state: RunState, now: datetime) -> list[EventDraft]:
         return [_finished(state, "")]
     problems = [*verdict.problems, *(f"unsupported: {claim}" for claim in verdict.unsupported)]
     problems = problems or ["the check did not pass"]
-    if state.check_fails < MAX_CHECK_FAILS and not shortage(state, now, "answer"):
-        number = state.answer_refusals + 1
-        return [
-            AnswerRefused(problems=problems[:20], number=number).draft(),
-            RunPhase(phase="answering").draft(),
-        ]
+    again = "planner" not in state.down and not shortage(state, now, "answer")
+    if again and state.check_fails < MAX_CHECK_FAILS:
+        return [_refused(state, problems), RunPhase(phase="answering").draft()]
     return [_finished(state, f"the check found: {'; '.join(problems)[:500]}")]
 
 
 def _finished(state: RunState, shortfall: str) -> EventDraft:
     """The end with an answer: done only when every live step is, and nothing is amiss."""
-    reason = state.shortfall or shortfall
-    if not reason and any(step.status != "done" for step in state.live_steps()):
-        reason = "not every step was done"
-    if reason and state.shortfall and shortfall:
-        reason = f"{state.shortfall}; {shortfall}"
-    return RunFinished(status="partial" if reason else "done", reason=reason).draft()
+    why = [reason for reason in (state.shortfall, shortfall) if reason]
+    if not why and any(step.status != "done" for step in state.live_steps()):
+        why.append("not every step was done")
+    if not why and answer_problems(state):
+        why.append(UNSOURCED)
+    reason = "; ".join(brief(one) for one in why)
+    return RunFinished(status="partial" if why else "done", reason=reason).draft()

@@ -16,11 +16,16 @@ from planner_app.domain.catalogue import (
 )
 from planner_app.domain.events import EventDraft
 from planner_app.domain.plan import Question
+from planner_app.domain.sizes import brief, cut
 from planner_app.domain.state import RunState
 
 MAX_REPLANS = 3
 QUESTION_SECONDS = 900
 """How long a question about the task waits before its default stands."""
+MAX_QUESTIONS = 8
+"""In one batch."""
+QUESTIONS_BYTES = 12_000
+"""For the texts and defaults of a batch, shared evenly."""
 
 
 def ask(
@@ -35,11 +40,13 @@ def ask(
     deadline = None
     if kind in {"clarify", "review", "ask_user"}:
         deadline = (now + timedelta(seconds=QUESTION_SECONDS)).isoformat()
+    asked = questions[:MAX_QUESTIONS]
+    share = QUESTIONS_BYTES // (5 * max(1, len(asked)))
     return QuestionAsked(
         question_id=f"q{state.questions_asked + 1}",
         kind=kind,
         questions=[
-            AskedQuestion(text=q.text[:2000], default=q.default[:500]) for q in questions[:8]
+            AskedQuestion(text=cut(q.text, 4 * share), default=cut(q.default, share)) for q in asked
         ],
         deadline=deadline,
     ).draft(step_id=step_id, attempt=attempt)
@@ -47,6 +54,7 @@ def ask(
 
 def replanned(state: RunState, reason: str, *, fresh: bool) -> list[EventDraft]:
     """The plan is given up; after three times the run answers with what it has."""
+    reason = brief(reason)
     if state.replans >= MAX_REPLANS:
         return to_answer(
             state, f"the plan was given up {MAX_REPLANS} times already; {reason}", needs_done=False
@@ -63,17 +71,27 @@ def to_answer(state: RunState, shortfall: str, *, needs_done: bool) -> list[Even
     `shortfall` says why the answer will be partial; empty: it need not be. With `needs_done` a
     run without one finished step has failed; else the planner answers from what it learned.
     """
-    drafts: list[EventDraft] = []
-    for step in state.live_steps():
-        if step.status == "running":
-            finished = AttemptFinished(outcome="cancelled", reason=shortfall or "answering")
-            changed = StepChanged(status="skipped", reason=shortfall or "answering")
-            drafts += [
-                finished.draft(step_id=step.step.id, attempt=len(step.attempts)),
-                changed.draft(step_id=step.step.id, attempt=len(step.attempts)),
-            ]
+    shortfall = brief(shortfall)
+    drafts = stopped(state, shortfall or "answering")
     some_done = any(step.status == "done" for step in state.steps.values())
     if needs_done and not some_done:
         reason = shortfall or "nothing was found out"
         return [*drafts, RunFinished(status="failed", reason=reason).draft()]
     return [*drafts, RunPhase(phase="answering", reason=shortfall).draft()]
+
+
+def stopped(state: RunState, reason: str) -> list[EventDraft]:
+    """The ends of all attempts that still go on; their steps are dropped."""
+    drafts: list[EventDraft] = []
+    for step in state.live_steps():
+        if step.status == "running":
+            key, number = step.step.id, len(step.attempts)
+            drafts += [
+                AttemptFinished(outcome="cancelled", reason=brief(reason)).draft(
+                    step_id=key, attempt=number
+                ),
+                StepChanged(status="skipped", reason=brief(reason)).draft(
+                    step_id=key, attempt=number
+                ),
+            ]
+    return drafts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from planner_app.domain.answers import fitted
 from planner_app.domain.catalogue import (
     AnswerDrafted,
     AttemptFinished,
@@ -16,15 +17,19 @@ from planner_app.domain.catalogue import (
     StepChanged,
 )
 from planner_app.domain.events import EventDraft
-from planner_app.domain.move_changes import ask, replanned, to_answer
+from planner_app.domain.move_changes import ask, replanned, stopped, to_answer
 from planner_app.domain.move_steps import MAX_ATTEMPTS, step_moves
-from planner_app.domain.move_types import Move, Record, planner_call
-from planner_app.domain.plan import Answer, Plan, Question, Review, Step
+from planner_app.domain.move_types import Move, Record, correction_of, planner_call
+from planner_app.domain.plan import Answer, Facts, Plan, Question, Review, Step, plan_problems
+from planner_app.domain.sizes import cut, json_bytes
 from planner_app.domain.state import RunState
 
 MAX_PLAN_TRIES = 3
 MAX_REVIEW_QUESTIONS = 2
 MAX_CORRECTIONS = 2
+MAX_VERIFIED = 60
+"""Findings in the ledger."""
+LEDGER_BYTES = 15_000
 
 
 def planning(state: RunState, now: datetime) -> list[Move]:
@@ -52,12 +57,18 @@ def solo_plan(state: RunState) -> Plan:
 
 def _judged(state: RunState, plan: Plan, now: datetime) -> list[EventDraft]:
     """What becomes of a plan that is valid as such."""
+    if state.approved_plan and (problems := _edit_problems(state, plan)):
+        return [PlanRefused(problems=problems, number=state.plan_tries + 1).draft()]
     if plan.questions and not state.asked_clarify and state.revision == 0:
         return [ask(state, "clarify", plan.questions, now)]
     if not plan.steps and plan.answer:
+        dropped = stopped(state, "the planner answered at once")
+        if state.has_schema:
+            return [*dropped, RunPhase(phase="answering").draft()]
         number = state.answer_number + 1
-        answer = Answer(text=plan.answer, confidence="high")
+        answer = fitted(Answer(text=plan.answer, confidence="high"))
         return [
+            *dropped,
             AnswerDrafted(answer=answer, number=number).draft(actor="planner"),
             RunPhase(phase="checking").draft(),
         ]
@@ -70,17 +81,22 @@ def _judged(state: RunState, plan: Plan, now: datetime) -> list[EventDraft]:
     return _accepted(state, plan)
 
 
+def _edit_problems(state: RunState, plan: Plan) -> list[str]:
+    """Why a plan that a person edited cannot run."""
+    done = frozenset(key for key, step in state.steps.items() if step.status == "done")
+    problems = plan_problems(plan, done, frozenset(state.steps))
+    return [cut(f"the person's edit: {problem}", 400) for problem in problems[:20]]
+
+
 def _accepted(state: RunState, plan: Plan) -> list[EventDraft]:
     """The plan is taken up and what the old one left is dropped."""
     left = [s for s in state.live_steps() if s.status != "done"]
-    drafts: list[EventDraft] = []
-    for step in left:
-        if step.status == "running":
-            drafts.append(
-                AttemptFinished(outcome="cancelled", reason="a new plan dropped the step").draft(
-                    step_id=step.step.id, attempt=len(step.attempts)
-                )
-            )
+    ended = AttemptFinished(outcome="cancelled", reason="a new plan dropped the step")
+    drafts = [
+        ended.draft(step_id=step.step.id, attempt=len(step.attempts))
+        for step in left
+        if step.status == "running"
+    ]
     skipped = [step.step.id for step in left]
     by_user = state.approved_plan and state.approve == "plan"
     drafts.append(
@@ -105,18 +121,27 @@ def reviewing(state: RunState, now: datetime) -> list[Move]:
         return running
     if any(q.kind == "review" for q in state.questions.values()):
         return running
-    if state.correction is not None and state.correction.number > MAX_CORRECTIONS:
+    wanted = correction_of(state, "review")
+    if wanted is not None and wanted.number > MAX_CORRECTIONS:
         review = Review(decision="continue", root_cause="the review could not be read")
         return [Record((ReviewDecided(review=review).draft(),))]
     return planner_call(state, "review") + running
 
 
+def _ledger(facts: Facts, review: Review) -> Facts:
+    """The ledger with what the review found; the oldest findings make room."""
+    verified = (facts.verified + review.fact_updates)[-MAX_VERIFIED:]
+    while True:
+        ledger = facts.model_copy(update={"verified": verified})
+        if not verified or json_bytes(ledger.model_dump(mode="json")) <= LEDGER_BYTES:
+            return ledger
+        verified = verified[1:]
+
+
 def _decided(state: RunState, review: Review, now: datetime) -> list[EventDraft]:
     drafts: list[EventDraft] = []
     if review.fact_updates:
-        verified = (state.facts.verified + review.fact_updates)[-60:]
-        facts = state.facts.model_copy(update={"verified": verified})
-        drafts.append(FactsUpdated(facts=facts).draft())
+        drafts.append(FactsUpdated(facts=_ledger(state.facts, review)).draft())
     if review.decision == "replan":
         return drafts + replanned(
             state, review.root_cause or "the review asked for it", fresh=False
@@ -131,9 +156,10 @@ def _decided(state: RunState, review: Review, now: datetime) -> list[EventDraft]
     asks = review.decision == "ask_user" and state.reviews_asked <= MAX_REVIEW_QUESTIONS
     if asks and review.questions:
         return [*drafts, ask(state, "review", review.questions, now)]
-    for step in state.live_steps():
-        if step.status in {"failed", "blocked"} and len(step.attempts) < MAX_ATTEMPTS:
-            drafts.append(
-                StepChanged(status="pending", reason="tried again").draft(step_id=step.step.id)
-            )
+    again = StepChanged(status="pending", reason="tried again")
+    drafts += [
+        again.draft(step_id=step.step.id)
+        for step in state.live_steps()
+        if step.status in {"failed", "blocked"} and len(step.attempts) < MAX_ATTEMPTS
+    ]
     return [*drafts, RunPhase(phase="executing").draft()]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from planner_app.domain.budget import action_shortage
+from planner_app.domain.answers import fitted
 from planner_app.domain.catalogue import (
     AnswerDrafted,
     AttemptFinished,
     AttemptStarted,
-    BudgetUsedUp,
     LoopFound,
     Outcome,
     RunPhase,
@@ -81,22 +80,23 @@ def report_answer(report: Report, source_id: int | None) -> Answer:
         cited = [source_id]
     marks = "".join(f" [{n}]" for n in cited if f"[{n}]" not in report.result)
     quote = report.evidence[0].quote if report.evidence else ""
-    return Answer(
-        text=report.result + marks,
-        claims=[Claim(text=report.result[:500], source_ids=cited, quote=quote)] if cited else [],
-        artifacts=report.artifacts,
-        confidence="medium",
+    return fitted(
+        Answer(
+            text=report.result + marks,
+            claims=[Claim(text=report.result[:500], source_ids=cited, quote=quote)]
+            if cited
+            else [],
+            artifacts=report.artifacts,
+            confidence="medium",
+        )
     )
 
 
 def step_moves(state: RunState, now: datetime, *, starting: bool) -> list[Move]:
     """The moves of running steps, after those that begin where `starting` allows it."""
-    facts: list[EventDraft] = []
     for step in state.live_steps():
-        if step.status == "running":
-            facts += _decided(state, step, now)
-            if facts:
-                return [Record(tuple(facts))]
+        if step.status == "running" and (facts := _decided(state, step, now)):
+            return [Record(tuple(facts))]
     if starting and (begun := _begun(state)):
         return [Record(tuple(begun))]
     moves: list[Move] = []
@@ -104,6 +104,15 @@ def step_moves(state: RunState, now: datetime, *, starting: bool) -> list[Move]:
         if step.status == "running":
             moves += _due(state, step)
     return moves
+
+
+def concluded_reports(state: RunState) -> list[EventDraft]:
+    """The end of an attempt that has reported; empty: none has."""
+    for step in state.live_steps():
+        attempt = step.attempts[-1] if step.status == "running" else None
+        if attempt is not None and attempt.next == "reported" and attempt.report is not None:
+            return _concluded_report(state, step, attempt, attempt.report)
+    return []
 
 
 def _begun(state: RunState) -> list[EventDraft]:
@@ -244,8 +253,6 @@ def _due(state: RunState, step: StepState) -> list[Move]:
     if mine:
         return []
     if attempt.next == "act" and attempt.code is not None:
-        if short := action_shortage(state):
-            return [Record((BudgetUsedUp(which=short.which, detail=short.detail).draft(),))]
         base = f"action/{key}/{attempt.number}/{attempt.code_turn}"
         return [
             RunAction(

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from planner_app.domain.catalogue import Purpose, Role
 from planner_app.domain.events import EventDraft
-from planner_app.domain.state import RunState
+from planner_app.domain.state import Correction, RunState
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,22 @@ def move_id(state: RunState, base: str) -> str:
     return f"{base}/{state.tries.get(base, 0) + 1}"
 
 
+def correction_of(state: RunState, purpose: Purpose) -> Correction | None:
+    """The unreadable text that such a call is to put right; None: there is none.
+
+    A late one, of a phase that the run has left, concerns nobody.
+    """
+    wanted = state.correction
+    return wanted if wanted is not None and wanted.purpose == purpose else None
+
+
 def planner_call(state: RunState, purpose: Purpose) -> list[Move]:
     """The planner or checker is asked, unless such a call is under way already."""
     role: Role = "checker" if purpose == "check" else "planner"
-    corrected = state.correction
-    if corrected is not None and corrected.purpose == "check":
-        role = "checker"
     if any(m.kind == "model" and m.role != "executor" for m in state.open.values()):
         return []
     turn = state.role_turns.get(role, 0) + 1
-    if corrected is not None:
+    if correction_of(state, purpose) is not None:
         purpose, conversation = "correct", f"correct/{role}-{turn}"
     elif purpose == "check":
         conversation = f"checker/{turn}"

@@ -11,7 +11,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from planner_app.domain import move_answers, move_changes, move_planning, move_steps
-from planner_app.domain.budget import shortage, time_ends
+from planner_app.domain.budget import (
+    Shortage,
+    action_shortage,
+    shortage,
+    time_ends,
+    time_shortage,
+)
 from planner_app.domain.catalogue import (
     BudgetUsedUp,
     QuestionClosed,
@@ -20,7 +26,8 @@ from planner_app.domain.catalogue import (
 )
 from planner_app.domain.events import EventDraft
 from planner_app.domain.move_types import CallModel, Move, Record, RunAction, WakeAt
-from planner_app.domain.state import OpenQuestion, RunState
+from planner_app.domain.sizes import brief, cut
+from planner_app.domain.state import OpenQuestion, Reply, RunState
 
 __all__ = ["CallModel", "Move", "Record", "RunAction", "WakeAt", "next_moves"]
 
@@ -33,7 +40,8 @@ def next_moves(state: RunState, now: datetime) -> list[Move]:
     if state.final is not None:
         return []
     if state.cancel is not None:
-        return _record([RunFinished(status="cancelled", reason=state.cancel).draft()])
+        ended = RunFinished(status="cancelled", reason=brief(state.cancel)).draft()
+        return _record([*move_changes.stopped(state, "the run was cancelled"), ended])
     if closed := _closed_questions(state, now):
         return _record(closed)
     if state.paused:
@@ -51,17 +59,51 @@ def _phase_moves(state: RunState, now: datetime) -> list[Move]:
         return move_answers.answering(state, now)
     if state.phase == "checking":
         return move_answers.checking(state, now)
-    if state.fatal:
-        return _record(move_changes.to_answer(state, state.fatal, needs_done=True))
-    if state.used_up is not None:
-        return _record(move_changes.to_answer(state, state.shortfall, needs_done=True))
-    if short := shortage(state, now, "act"):
-        return _record([BudgetUsedUp(which=short.which, detail=short.detail).draft()])
+    if state.fatal or state.used_up is not None:
+        if reported := move_steps.concluded_reports(state):
+            return _record(reported)
+        why = state.fatal or state.shortfall
+        return _record(move_changes.to_answer(state, why, needs_done=True))
     if state.phase == "planning":
-        return move_planning.planning(state, now)
-    if state.phase == "reviewing":
-        return move_planning.reviewing(state, now)
-    return move_steps.executing(state, now)
+        moves = move_planning.planning(state, now)
+    elif state.phase == "reviewing":
+        moves = move_planning.reviewing(state, now)
+    else:
+        moves = move_steps.executing(state, now)
+    return _payable(state, moves, now)
+
+
+def _payable(state: RunState, moves: list[Move], now: datetime) -> list[Move]:
+    """The moves that the budgets allow, in order, with the reserve kept back.
+
+    What follows from facts costs nothing and comes first, so a report that is paid for counts.
+    A budget is used up when its shortage leaves nothing to do and nothing is under way: a call
+    that ends may free what was reserved for it. Only time is up at once.
+    """
+    if any(isinstance(move, Record) for move in moves):
+        return moves
+    short: Shortage | None = time_shortage(state, now)
+    if short is not None:
+        return _used_up(short)
+    kept: list[Move] = []
+    for move in moves:
+        if isinstance(move, CallModel):
+            calls = sum(isinstance(m, CallModel) for m in kept)
+            lacking = shortage(state, now, move.purpose, ahead=calls)
+        else:
+            actions = sum(isinstance(m, RunAction) for m in kept)
+            lacking = action_shortage(state, ahead=actions)
+        if lacking is None:
+            kept.append(move)
+        else:
+            short = short or lacking
+    if short is not None and not kept and not state.open:
+        return _used_up(short)
+    return kept
+
+
+def _used_up(short: Shortage) -> list[Move]:
+    return _record([BudgetUsedUp(which=short.which, detail=short.detail).draft()])
 
 
 def _record(drafts: list[EventDraft]) -> list[Move]:
@@ -69,18 +111,44 @@ def _record(drafts: list[EventDraft]) -> list[Move]:
 
 
 def _closed_questions(state: RunState, now: datetime) -> list[EventDraft]:
-    """Questions that were replied to, that nobody can answer, or whose time is over."""
-    drafts = []
+    """Questions that were replied to, that are void, that nobody can answer, or that expired."""
+    drafts: list[EventDraft] = []
     for question in state.questions.values():
         if question.reply is not None:
-            how, text = question.reply
-            closed = QuestionClosed(question_id=question.id, how=how, text=text)
+            closed = _replied(question, *question.reply)
+        elif _nobody_waits(state, question):
+            text = "nothing waits for the answer any more"
+            closed = QuestionClosed(
+                question_id=question.id, how="cancelled", text=text, by="default"
+            )
         elif _takes_default(state, question, now):
             closed = _by_default(question)
         else:
             continue
         drafts.append(closed.draft(step_id=question.step_id, attempt=question.attempt))
+        if question.kind == "plan" and closed.by == "default" and closed.how == "rejected":
+            why = "nobody could be asked to approve the plan"
+            drafts += move_changes.to_answer(state, why, needs_done=True)
     return drafts
+
+
+def _replied(question: OpenQuestion, how: Reply, text: str) -> QuestionClosed:
+    """The person's word; whoever approves a question about the task takes its defaults."""
+    if how == "approved" and question.kind in {"clarify", "review", "ask_user"} and not text:
+        text = f"The person agrees to the defaults:\n{_defaults(question)}"
+    return QuestionClosed(question_id=question.id, how=how, text=cut(text, 15_000))
+
+
+def _nobody_waits(state: RunState, question: OpenQuestion) -> bool:
+    """Whether what asked the question is over."""
+    if question.kind in {"clarify", "plan"}:
+        return state.phase != "planning"
+    if question.kind == "review":
+        return state.phase != "reviewing"
+    step = state.steps.get(question.step_id or "")
+    if step is None or question.attempt is None:
+        return False
+    return step.attempts[question.attempt - 1].outcome is not None
 
 
 def _takes_default(state: RunState, question: OpenQuestion, now: datetime) -> bool:
@@ -94,15 +162,20 @@ def _by_default(question: OpenQuestion) -> QuestionClosed:
     if question.kind in {"plan", "action", "network", "budget"}:
         reason = "nobody could be asked"
         return QuestionClosed(question_id=question.id, how="rejected", text=reason, by="default")
-    lines = [f"{text} -> {default or 'use your judgement'}" for text, default in question.questions]
-    text = "Nobody answered; the defaults stand:\n" + "\n".join(lines)
+    text = f"Nobody answered; the defaults stand:\n{_defaults(question)}"
     return QuestionClosed(question_id=question.id, how="expired", text=text, by="default")
+
+
+def _defaults(question: OpenQuestion) -> str:
+    return "\n".join(
+        f"{text} -> {default or 'use your judgement'}" for text, default in question.questions
+    )
 
 
 def _wakes(state: RunState) -> list[Move]:
     """When something happens by itself: a question's deadline, or the end of the run's time."""
     times = [q.deadline for q in state.questions.values() if q.deadline is not None]
-    waiting = state.status == "waiting_user"
-    if not waiting and state.used_up is None and (ends := time_ends(state)) is not None:
+    timed = state.phase not in {"answering", "checking"} and state.used_up is None
+    if timed and (ends := time_ends(state)) is not None:
         times.append(ends + timedelta(milliseconds=1))
     return [WakeAt(min(times))] if times else []

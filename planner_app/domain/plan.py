@@ -6,8 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from planner_app.domain.sizes import json_bytes
+
 MAX_STEPS = 12
-MAX_PLAN_CHARS = 12_000
+MAX_PLAN_BYTES = 12_000
+"""As JSON, so that an event has room for it in every script."""
 MAX_RESULT_CHARS = 2_000
 MAX_QUOTE_CHARS = 300
 MAX_ANSWER_CHARS = 200_000
@@ -160,15 +163,15 @@ def plan_problems(plan: Plan, done: frozenset[str], known: frozenset[str]) -> li
     `done` are the steps of earlier revisions that a new plan may depend on, `known` all step ids
     that were ever used: an id is unique over all revisions.
     """
+    problems: list[str] = []
+    if json_bytes(plan.model_dump(mode="json")) > MAX_PLAN_BYTES:
+        problems.append(f"the plan is longer than {MAX_PLAN_BYTES} bytes; say less")
     if not plan.steps:
         if plan.answer or plan.questions:
-            return []
+            return problems
         return ["the plan has no steps and no answer"]
-    problems: list[str] = []
     if len(plan.steps) > MAX_STEPS:
         problems.append(f"{len(plan.steps)} steps, at most {MAX_STEPS} are allowed")
-    if len(plan.model_dump_json()) > MAX_PLAN_CHARS:
-        problems.append(f"the plan is longer than {MAX_PLAN_CHARS} characters; say less")
     ids = [step.id for step in plan.steps]
     problems += [
         f"step id {i!r} is used twice" for i in sorted({i for i in ids if ids.count(i) > 1})
@@ -184,15 +187,17 @@ def plan_problems(plan: Plan, done: frozenset[str], known: frozenset[str]) -> li
 
 def _step_problems(step: Step, reachable: set[str]) -> list[str]:
     problems = []
-    if not step.id or len(step.id) > 40 or "/" in step.id or not step.id.isprintable():
+    if not step.id.strip() or len(step.id) > 40 or "/" in step.id or not step.id.isprintable():
         problems.append(
             f"step id {step.id[:40]!r} must be 1 to 40 printable characters without '/'"
         )
     if not step.objective.strip():
         problems.append(f"step {step.id!r} has no objective")
-    for dep in step.deps:
-        if dep not in reachable:
-            problems.append(f"step {step.id!r} depends on {dep!r}, which is not a step")
+    problems += [
+        f"step {step.id!r} depends on {dep!r}, which is not a step"
+        for dep in step.deps
+        if dep not in reachable
+    ]
     for name, source in step.inputs.items():
         if not name.isidentifier():
             problems.append(f"step {step.id!r}: input {name!r} is not a variable name")

@@ -37,6 +37,9 @@ Status = Literal[
 ]
 
 
+Reply = Literal["answered", "approved", "rejected"]
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -149,7 +152,7 @@ class OpenQuestion(_Frozen):
     deadline: datetime | None = None
     step_id: str | None = None
     attempt: int | None = None
-    reply: tuple[Literal["answered", "approved", "rejected"], str] | None = None
+    reply: tuple[Reply, str] | None = None
     """What the person said, before the run drew its conclusion."""
     scope: Literal["once", "run"] = "once"
     plan: Plan | None = None
@@ -171,6 +174,8 @@ class OpenMove(_Frozen):
     """Whether `appended` is the whole conversation and not an addition to it."""
     told: int = 0
     """How many notes of the outbox the request carries."""
+    reports: dict[str, int] = Field(default_factory=dict)
+    """Step id to the number of its ended attempts, as the planner's request could tell them."""
     tokens: int = 0
     usd: float | None = None
 
@@ -243,6 +248,8 @@ class RunState(_Frozen):
     """Why the answer will be partial, as soon as that is sure."""
     fatal: str = ""
     """A model that the run cannot do without has failed for good."""
+    down: tuple[Role, ...] = ()
+    """Roles whose model has failed for good."""
     used_up: str | None = None
     """Which budget is spent; None: none."""
 
@@ -309,6 +316,11 @@ class RunState(_Frozen):
         if self.questions and not self.open:
             return "waiting_user"
         return self.phase
+
+    @property
+    def works(self) -> bool:
+        """Whether time that passes now is run time; waiting for a person is not."""
+        return self.status not in {"queued", "paused", "waiting_user"} and self.final is None
 
     def live_steps(self) -> list[StepState]:
         """The steps that count: of any revision, but not skipped."""
