@@ -52,13 +52,14 @@ def parse_url(url: str, allowed: AllowedHosts | None = None) -> WebAddress:
     backslashes, numeric hosts that are no plain address, and ports outside of `PORTS`, unless
     `allowed` names the host with that port.
     """
-    address = _read(url)
+    address = read_url(url)
     if address.port not in PORTS and not (allowed and allowed.permits(address.host, address.port)):
         raise _refused(url, f"port {address.port} is not one of the web's ({_listed(PORTS)})")
     return address
 
 
-def _read(url: str) -> WebAddress:
+def read_url(url: str) -> WebAddress:
+    """As `parse_url`, without the rule about ports: to judge or compare an address."""
     if len(url) > MAX_URL_CHARS:
         raise _refused(url, f"it is longer than {MAX_URL_CHARS} characters")
     if re.search(r"[\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u2060\ufeff\\]", url):
@@ -85,7 +86,7 @@ def _read(url: str) -> WebAddress:
 def normal_url(url: str) -> str:
     """The address as it is compared: parsed, without fragment; unreadable ones as they are."""
     try:
-        return str(_read(url))
+        return str(read_url(url))
     except ToolRefused:
         return url
 

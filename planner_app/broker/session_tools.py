@@ -1,0 +1,35 @@
+"""The host half of `tools/session.py`: what a run keeps for the person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from pydantic import JsonValue
+
+from planner_app.broker.port import CallContext, ToolFailed, ToolRefused, ToolValue
+from planner_app.broker.registry import HostFunction
+
+MAX_ARTIFACT_BYTES = 50 * 2**20
+
+
+async def save_artifact(ctx: CallContext, path: str, title: str) -> ToolValue:
+    """Keep a workspace file under its name."""
+    name = PurePosixPath(path).name
+    if not name or name == "..":
+        raise ToolRefused("arguments", f"save_artifact takes the path of a file, not {path[:80]!r}")
+    try:
+        data = await ctx.read_file(path, MAX_ARTIFACT_BYTES)
+    except FileNotFoundError:
+        raise ToolFailed("not_found", f"there is no file {path[:200]!r} in the workspace") from None
+    except OSError as error:
+        limit = f"an artifact has at most {MAX_ARTIFACT_BYTES // 2**20} MB"
+        raise ToolFailed("too_big", f"cannot keep {path[:200]!r}: {error}", hint=limit) from error
+    title = " ".join(title.split())[:200] or name
+    ctx.save_artifact(name, title, data)
+    value: dict[str, JsonValue] = {"name": name, "title": title, "bytes": len(data)}
+    return ToolValue(value, f"kept {name} ({len(data):,} bytes)")
+
+
+FUNCTIONS: Mapping[str, HostFunction] = {"save_artifact": save_artifact}
+"""By the names of the stubs. `ask_user` is the engine's own."""
