@@ -15,8 +15,18 @@ import sysconfig
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
-FONT_FAMILIES = ("DejaVu Sans", "FreeSans", "FreeSerif", "Droid Sans Fallback", "Symbola")
-"""matplotlib asks each in turn for a glyph: European and Arabic, Indic, Thai, CJK, signs."""
+FONT_FAMILIES = (
+    "DejaVu Sans",
+    "FreeSans",
+    "FreeSerif",
+    "WenQuanYi Micro Hei",
+    "Lohit Telugu",
+    "Khmer OS",
+    "Padauk",
+    "Tibetan Machine Uni",
+    "Symbola",
+)
+"""matplotlib asks each in turn for a glyph; the image's base holds them all."""
 MATPLOTLIB_CACHE = Path("/opt/matplotlib")
 
 

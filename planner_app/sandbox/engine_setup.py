@@ -86,9 +86,9 @@ def ensure_engine(say: Say = lambda _: None) -> EngineState:
     answer = ping(endpoint)
     if answer.kind == "ok" or not (endpoint.is_default and answer.kind == "absent"):
         return _state_of(endpoint, answer)
-    refusal = _why_not_here()
-    if refusal:
-        return EngineState(False, endpoint.url, why=refusal, fix=FIX_NO_ENGINE)
+    refusal = _refusal(endpoint)
+    if refusal is not None:
+        return refusal
     with _only_one(LOCK_FILE):
         answer = ping(endpoint)
         if answer.kind == "ok":  # another set-up was faster
@@ -149,19 +149,21 @@ def _state_of(endpoint: Endpoint, answer: Ping) -> EngineState:
     return EngineState(False, endpoint.url, why=answer.why, fix=fix)
 
 
-def _why_not_here() -> str:
-    """Why an engine may not be set up on this machine; empty when it may."""
+def _refusal(endpoint: Endpoint) -> EngineState | None:
+    """Why an engine may not be set up on this machine; None when it may."""
+    none = "no container engine answers, and "
     if not sys.platform.startswith("linux"):
-        return (
-            f"no container engine answers, and one can only be set up on Linux, not {sys.platform}"
-        )
-    if os.geteuid() != 0:
-        return "no container engine answers, and only root can set one up"
-    if _dockerd() is None and shutil.which("apt-get") is None:
-        return "no container engine answers, and this is not Debian or Ubuntu (no apt-get)"
-    if not _may_mount():
-        return "no container engine answers, and this locked-down container may not run one"
-    return ""
+        why, fix = "one can only be set up on Linux", "install and start Docker Desktop or Colima"
+    elif os.geteuid() != 0:
+        why, fix = "only root can set one up", FIX_NO_ENGINE
+    elif _dockerd() is None and shutil.which("apt-get") is None:
+        why, fix = "this is not Debian or Ubuntu (no apt-get)", FIX_NO_ENGINE
+    elif not _may_mount():
+        why = "this container has no right to run one"
+        fix = "start it with the host's /var/run/docker.sock mounted, or with DOCKER_HOST set"
+    else:
+        return None
+    return EngineState(False, endpoint.url, why=none + why, fix=fix)
 
 
 def _may_mount() -> bool:

@@ -96,13 +96,17 @@ class _Layers:
 
     def __init__(self, sandbox: Path, packages: Sequence[str]) -> None:
         from planner_app.sandbox.image_base import PYTHON_VERSION, recipe
-        from planner_app.sandbox.image_wheels import LEFT_OUT, checked_packages
+        from planner_app.sandbox.image_wheels import PACKAGES_WITH_TESTS, checked_packages
 
         self.packages = checked_packages(packages)
         self.base = self._tag("base", recipe(), (sandbox / "Dockerfile.base").read_bytes())
         site = [(sandbox / name).read_bytes() for name in _SITE_RECIPE]
         self.site = self._tag(
-            "site", self.base.encode(), PYTHON_VERSION.encode(), repr(LEFT_OUT).encode(), *site
+            "site",
+            self.base.encode(),
+            PYTHON_VERSION.encode(),
+            repr(PACKAGES_WITH_TESTS).encode(),
+            *site,
         )
         self.extra = self.site
         if self.packages:

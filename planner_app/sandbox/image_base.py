@@ -23,11 +23,17 @@ PYTHON_VERSION: Final = "3.13"
 PULLED_BASE: Final = f"python:{PYTHON_VERSION}-slim"
 DEBIAN_SUITE: Final = "trixie"
 SYSTEM_PACKAGES: Final = (
-    "fonts-droid-fallback",  # Chinese, Japanese, Korean in 4 MB
-    "fonts-freefont-ttf",  # Indic scripts, Thai, Hebrew
+    "fonts-freefont-ttf",  # Indic scripts, Thai, Hebrew, Ethiopic
+    "fonts-khmeros",
+    "fonts-lohit-telu",
+    "fonts-sil-padauk",  # Burmese
     "fonts-symbola",  # signs and emoji
+    "fonts-tibetan-machine",
+    "fonts-wqy-microhei",  # Chinese, Japanese, Korean in 5 MB
     "libstdc++6",
 )
+"""Small fonts for most scripts, so that a chart's labels show no boxes: build_site.py names them
+to matplotlib. And the C++ library that wheels link to."""
 LEFT_OUT: Final = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 
 _HINT = (
