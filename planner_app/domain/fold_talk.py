@@ -97,7 +97,8 @@ def _ended(state: RunState) -> dict[str, int]:
 
 
 def _model_failed(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
-    state = without_open(_charged(state, data), event)
+    if event.move_id in state.open:  # else it was refused before it was made, and cost nothing
+        state = without_open(_charged(state, data), event)
     text = f"{data['role']} model {data['model']}: {data['message']}"
     if data["purpose"] == "act":
         attempt = attempt_of(state, event)

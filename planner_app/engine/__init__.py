@@ -1,0 +1,1 @@
+"""Drives one run: decide, perform, record."""

@@ -1,0 +1,154 @@
+"""Puts together what one run needs: its models, its tools, its sandboxes, and who uses them."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from planner_app.agents.turn import Surroundings
+from planner_app.broker.catalogue import (
+    ToolModule,
+    load_modules,
+    module_from_source,
+    prompt_text,
+)
+from planner_app.broker.policy import parse_policy
+from planner_app.broker.port import NewSource
+from planner_app.domain.catalogue import Role
+from planner_app.domain.errors import ModelMissing
+from planner_app.domain.events import EventDraft
+from planner_app.domain.state import RunState
+from planner_app.engine.actions import Actions
+from planner_app.engine.live import LiveText
+from planner_app.engine.model_calls import ModelCalls
+from planner_app.engine.outcomes import Outcomes
+from planner_app.engine.run_log import RunLog
+from planner_app.engine.services import Services
+from planner_app.engine.sessions import Sessions
+from planner_app.engine.tool_calls import ToolCalls, source_draft
+from planner_app.sandbox.session import GuestModule
+
+ROLES: tuple[Role, ...] = ("planner", "executor", "checker")
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Who works on one run."""
+
+    calls: ModelCalls
+    actions: Actions
+    sessions: Sessions
+    models: dict[str, str]
+    """Role to model, as far as the task left it open."""
+    prices: dict[str, list[float] | None]
+    profiles: dict[str, str]
+
+
+async def assemble(log: RunLog, services: Services) -> Crew:
+    """Everything that a run needs. Raises PlannerError for what is missing."""
+    state = log.state
+    models = settled_models(state, services)
+    spec_for = services.spec_for(state, models)
+    client = await services.models()
+    modules = _modules(log, state, services)
+    task = log.read(state.text_sha) if state.text_sha else state.text
+    broker = services.broker(state, modules)
+    launcher = await services.launcher(state.sandbox)
+    tools = ToolCalls(log, broker, parse_policy(state.net), task)
+    guests = tuple(GuestModule(module.name, module.source) for module in modules)
+    limits = services.limits()
+    labels = {"task": state.task_id}
+    sessions = Sessions(log, launcher, limits, guests, tools, labels)
+    around = Surroundings(
+        task=task,
+        today=datetime.now(UTC).date().isoformat(),
+        tools=lambda only: prompt_text(modules, only or None),
+        read=log.read,
+        source_text=_source_reader(log),
+        schema=log.read(state.schema_sha) if state.schema_sha else "",
+    )
+    live = LiveText(services.live, state.run_id)
+    outcomes = Outcomes(log, sessions, around)
+    calls = ModelCalls(
+        log, client, spec_for, around, outcomes, live, services.scrub, services.daily_left
+    )
+    actions = Actions(log, sessions, live, limits.action_seconds, services.scrub)
+    specs = {role: spec_for(role) for role in ROLES}
+    prices = {spec.name: client.price(spec) for spec in specs.values()}
+    return Crew(
+        calls=calls,
+        actions=actions,
+        sessions=sessions,
+        models=models,
+        prices={
+            name: None if p is None else [p.input_usd_per_mtok, p.output_usd_per_mtok]
+            for name, p in prices.items()
+        },
+        profiles={role: client.profile(spec).family for role, spec in specs.items()},
+    )
+
+
+def settled_models(state: RunState, services: Services) -> dict[str, str]:
+    """Each role's model: the task's own, else the team's, else what the keys give.
+
+    Raises ModelMissing when the planner's is not known.
+    """
+    found = services.default_models(state.team) | state.models
+    if "planner" not in found and "executor" in found:
+        found["planner"] = found["executor"]
+    if "planner" not in found:
+        raise ModelMissing(
+            "no model is configured for the planner",
+            "set a provider's key, or [teams.default] in the settings; see: planner doctor",
+        )
+    found.setdefault("executor", found["planner"])
+    found.setdefault("checker", found["planner"])
+    if state.mode == "solo":
+        found["executor"] = found["planner"]
+    return found
+
+
+def _modules(log: RunLog, state: RunState, services: Services) -> tuple[ToolModule, ...]:
+    """The bundled tools, the person's folder, and the modules that came with the task."""
+    own = tuple(
+        module_from_source(name, log.read(sha), bundled=False) for name, sha in state.tools.items()
+    )
+    names = {module.name for module in own}
+    folder = () if state.example else (services.tools_folder,)
+    rest = tuple(m for m in load_modules(folder, ()) if m.name not in names)
+    return (*rest, *own)
+
+
+def _source_reader(log: RunLog) -> Callable[[int], str]:
+    def read(n: int) -> str:
+        source = log.state.sources.get(n)
+        return log.read(source.text) if source is not None and source.text is not None else ""
+
+    return read
+
+
+async def attachment_sources(log: RunLog) -> list[EventDraft]:
+    """The task's files as numbered sources, so that answers can cite them."""
+    drafts = []
+    for attached in log.state.attachments:
+        data = (await log.history.load_blobs([attached.sha256]))[attached.sha256]
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            text = ""
+        source = NewSource(
+            kind="attachment",
+            title=attached.name,
+            url=None,
+            content=data,
+            text=text,
+            mime=mimetypes.guess_type(attached.name)[0] or "application/octet-stream",
+            at=log.state.created_at,
+            weak=False,
+        )
+        n, new = log.number("attachment", None, attached.sha256)
+        if new:
+            drafts.append(await source_draft(log, n, source))
+    return drafts

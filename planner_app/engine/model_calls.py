@@ -1,0 +1,345 @@
+"""Calls a model: writes the request down, pays for it, streams it, and records what it said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from planner_app.agents.checker import checker_turn, correction_turn
+from planner_app.agents.executor import compacted, executor_turn
+from planner_app.agents.planner import planner_turn
+from planner_app.agents.turn import Surroundings, Turn
+from planner_app.domain.budget import shortage
+from planner_app.domain.catalogue import (
+    BudgetUsedUp,
+    ModelFailed,
+    ModelFinished,
+    ModelRetried,
+    ModelStarted,
+    ModelUsage,
+    Role,
+)
+from planner_app.domain.events import EventDraft
+from planner_app.domain.move_types import CallModel
+from planner_app.domain.state import RunState
+from planner_app.engine.live import LiveStream, LiveText
+from planner_app.engine.outcomes import Outcomes
+from planner_app.engine.run_log import RunLog
+from planner_app.models.language import guess_language, language_share
+from planner_app.models.port import (
+    Delta,
+    Message,
+    ModelClient,
+    ModelError,
+    ModelReply,
+    ModelRequest,
+    ModelSpec,
+    Profile,
+    ReplyKey,
+    Usage,
+)
+from planner_app.models.retry import complete_with_retry
+from planner_app.models.thinking import measure_switches
+
+MAX_TOKENS = {"planner": 8_000, "executor": 4_000, "checker": 2_000}
+"""Longest reply by role, reasoning included, where the profile does not allow less."""
+REASONING_TOKENS = 16_000
+"""Added for models that think before they speak."""
+DEADLINE_SECONDS = 600.0
+COMPACT_AT = 0.6
+"""Share of the context window at which a conversation is made shorter."""
+DEFAULT_WINDOW = 64_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that is ready to be written down and sent."""
+
+    turn: Turn
+    messages: tuple[Message, ...]
+    spec: ModelSpec
+    profile: Profile
+    max_tokens: int
+    tokens: int
+    """Worst case of prompt and reply."""
+    usd: float | None
+    """Its price; None: unknown."""
+
+
+class ModelCalls:
+    """Performs `CallModel`."""
+
+    def __init__(
+        self,
+        log: RunLog,
+        client: ModelClient,
+        spec_for: Callable[[Role], ModelSpec],
+        around: Surroundings,
+        outcomes: Outcomes,
+        live: LiveText,
+        scrub: Callable[[str], str],
+        daily_left: Callable[[], float | None],
+    ) -> None:
+        self._log = log
+        self._client = client
+        self._spec_for = spec_for
+        self._around = around
+        self._outcomes = outcomes
+        self._live = live
+        self._scrub = scrub
+        self._daily_left = daily_left
+
+    async def perform(self, move: CallModel) -> None:
+        """Make the call; afterwards its reply, or why there is none, is in the log."""
+        prepared = self._prepare(move)
+        if refused := self._unpaid(move, prepared):
+            await self._log.append(refused, durable=True)
+            return
+        await self._start(move, prepared)
+        with self._live.stream(move.id) as stream:
+            try:
+                reply = await self._call(move, prepared, stream)
+            except ModelError as error:
+                await self._log.append(self._failed(move, prepared.spec, error), durable=True)
+                return
+            await self._finish(move, prepared, reply, stream.pacing())
+
+    # --- before ------------------------------------------------------------------------------
+
+    def _prepare(self, move: CallModel) -> Prepared:
+        state = self._log.state
+        spec = self._spec_for(move.role)
+        profile = self._client.profile(spec)
+        window = profile.context_window or DEFAULT_WINDOW
+        longest = self._longest(state, move, profile, window)
+        turn, messages = self._messages(move, profile, compact=False)
+        prompt = self._client.count_tokens(spec, messages)
+        grown = state.conversations.get(turn.conversation)
+        if grown and prompt > window * COMPACT_AT:
+            turn, messages = self._messages(move, profile, compact=True)
+            prompt = self._client.count_tokens(spec, messages)
+        price = self._client.price(spec)
+        usd = None if price is None else price.worst_case(prompt, longest)
+        return Prepared(turn, messages, spec, profile, longest, prompt + longest, usd)
+
+    def _longest(self, state: RunState, move: CallModel, profile: Profile, window: int) -> int:
+        """Most tokens of the reply: within the profile, the window, and a token budget."""
+        longest = MAX_TOKENS[move.role]
+        if profile.prompt_style == "reasoner":
+            longest += REASONING_TOKENS
+        if move.step_id is not None and move.attempt is not None:
+            doubled = state.steps[move.step_id].attempts[move.attempt - 1].doubled
+            longest *= 2 if doubled else 1
+        if state.budget.tokens is not None:
+            longest = min(longest, max(256, state.budget.tokens // 8))
+        return min(longest, profile.max_output or longest, max(256, window // 2))
+
+    def _messages(
+        self, move: CallModel, profile: Profile, *, compact: bool
+    ) -> tuple[Turn, tuple[Message, ...]]:
+        turn = self._turn(move, profile, compact=compact)
+        before = [] if turn.restart else self._conversation(turn.conversation)
+        if compact and move.purpose == "act":
+            turn = compacted(turn, self._conversation(turn.conversation))
+            before = []
+        scrubbed = tuple(
+            m.model_copy(update={"content": self._scrub(m.content)}) for m in turn.messages
+        )
+        turn = Turn(turn.conversation, scrubbed, turn.restart, turn.examples)
+        return turn, (*before, *scrubbed)
+
+    def _turn(self, move: CallModel, profile: Profile, *, compact: bool) -> Turn:
+        state, examples = self._log.state, profile.few_shot
+        if move.purpose == "act" and move.step_id is not None and move.attempt is not None:
+            step = state.steps[move.step_id]
+            attempt = step.attempts[move.attempt - 1]
+            return executor_turn(state, step, attempt, self._around, examples=examples)
+        if move.purpose == "correct" and state.correction is not None:
+            return correction_turn(state.correction, move.conversation, self._around)
+        if move.purpose == "check":
+            return checker_turn(state, move.conversation, self._around)
+        if move.purpose in {"plan", "replan", "review", "answer"}:
+            return planner_turn(
+                state, move.purpose, self._around, examples=examples, compact=compact
+            )
+        raise ValueError(f"nothing is known of the purpose {move.purpose!r} here")
+
+    def _conversation(self, name: str) -> list[Message]:
+        shas = self._log.state.conversations.get(name, ())
+        return [Message.model_validate_json(self._log.read(sha)) for sha in shas]
+
+    def _unpaid(self, move: CallModel, prepared: Prepared) -> EventDraft | None:
+        """The fact that a budget does not allow the call; None: it does."""
+        state, now = self._log.state, datetime.now(UTC)
+        left = self._daily_left()
+        if left is not None and (prepared.usd or 0.0) > left and move.purpose != "check":
+            detail = f"${left:.4f} are left of today's budget"
+            return BudgetUsedUp(which="daily_usd", detail=detail).draft()
+        short = shortage(state, now, move.purpose, prepared.tokens, prepared.usd)
+        if short is None:
+            return None
+        if state.used_up is None and state.phase not in {"answering", "checking"}:
+            return BudgetUsedUp(which=short.which, detail=short.detail).draft()
+        message = f"the budget does not pay for it: {short.detail} are used"
+        return ModelFailed(
+            role=move.role,
+            purpose=move.purpose,
+            conversation=move.conversation,
+            model=prepared.spec.name,
+            turn=move.turn,
+            kind="budget",
+            message=message,
+        ).draft(**_where(move))
+
+    async def _start(self, move: CallModel, prepared: Prepared) -> None:
+        turn = prepared.turn
+        encoded = [m.model_dump_json().encode() for m in turn.messages]
+        shas = await self._log.put(*encoded)
+        parent = None if turn.restart else self._log.state.requests.get(turn.conversation)
+        await self._log.append(
+            ModelStarted(
+                role=move.role,
+                purpose=move.purpose,
+                conversation=turn.conversation,
+                model=prepared.spec.name,
+                profile=prepared.profile.family,
+                turn=move.turn,
+                parent_request=parent,
+                appended=shas,
+                params={"max_tokens": prepared.max_tokens},
+                reserved_tokens=prepared.tokens,
+                reserved_usd=prepared.usd,
+            ).draft(**_where(move), actor=move.role)
+        )
+
+    # --- the call ----------------------------------------------------------------------------
+
+    async def _call(self, move: CallModel, prepared: Prepared, stream: LiveStream) -> ModelReply:
+        schema = None
+        if move.purpose == "answer" and self._around.schema:
+            schema = json.loads(self._around.schema)
+        request = ModelRequest(
+            spec=prepared.spec,
+            messages=prepared.messages,
+            max_tokens=prepared.max_tokens,
+            temperature=None,
+            json_schema=None if schema is None else answer_schema(schema),
+            deadline_s=DEADLINE_SECONDS,
+            key=ReplyKey(
+                role=move.role,
+                purpose=move.purpose,
+                step=move.step_id,
+                attempt=move.attempt,
+                turn=move.turn,
+            ),
+        )
+
+        def on_delta(delta: Delta) -> None:
+            stream.write(delta.kind, delta.text)
+
+        async def on_retry(number: int, error: ModelError, wait_s: float) -> None:
+            stream.restart()
+            message = self._scrub(str(error))[:1000]
+            retried = ModelRetried(number=number, kind=error.kind, message=message, wait_s=wait_s)
+            await self._log.append(retried.draft(**_where(move)))
+
+        return await complete_with_retry(self._client, request, on_delta, on_retry)
+
+    def _failed(self, move: CallModel, spec: ModelSpec, error: ModelError) -> EventDraft:
+        usage = _usage(error.usage) if error.usage is not None else ModelUsage()
+        return ModelFailed(
+            role=move.role,
+            purpose=move.purpose,
+            conversation=move.conversation,
+            model=spec.name,
+            turn=move.turn,
+            kind=error.kind,
+            message=self._scrub(str(error))[:1000],
+            usage=usage,
+            usd=error.cost.usd if error.cost is not None else 0.0,
+        ).draft(**_where(move))
+
+    # --- after -------------------------------------------------------------------------------
+
+    async def _finish(
+        self, move: CallModel, prepared: Prepared, reply: ModelReply, pacing: bytes
+    ) -> None:
+        said = Message(
+            role="assistant",
+            content=reply.text,
+            reasoning=reply.reasoning or None,
+            provider_state=reply.provider_state,
+        )
+        named = {
+            "text": reply.text.encode("utf-8", "replace"),
+            "message": said.model_dump_json().encode(),
+            "reasoning": reply.reasoning.encode("utf-8", "replace"),
+            "pacing": pacing,
+        }
+        kept = {n: data for n, data in named.items() if data or n in {"text", "message"}}
+        blobs = dict(zip(kept, await self._log.put(*kept.values()), strict=True))
+        finished = ModelFinished(
+            role=move.role,
+            purpose=move.purpose,
+            conversation=prepared.turn.conversation,
+            model=reply.model or prepared.spec.name,
+            turn=move.turn,
+            message=blobs["message"],
+            head=reply.text[:300],
+            finish_reason=reply.finish_reason[:60],
+            usage=_usage(reply.usage),
+            usd=reply.cost.usd,
+            price_source=reply.cost.source,
+            ms=reply.ms,
+            first_token_ms=reply.first_token_ms,
+            dropped_params=list(reply.dropped_params)[:20],
+            thinking=_thinking(reply, prepared.profile, self._around.task),
+        ).draft(**_where(move), actor=move.role, blobs=blobs)
+        outcome = await self._outcomes.read(move, reply, blobs["text"])
+        await self._log.append(finished, *outcome, durable=True)
+
+
+def answer_schema(data: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a whole answer whose `data` has the task's schema."""
+    from planner_app.domain.plan import Answer
+
+    schema = Answer.model_json_schema()
+    schema["properties"]["data"] = data
+    return schema
+
+
+def _thinking(reply: ModelReply, profile: Profile, task: str) -> dict[str, Any]:
+    """How the reply was thought out, as far as its reasoning can be seen."""
+    tokens = reply.usage.reasoning_tokens
+    switches = measure_switches(reply.reasoning, profile.reasoning_visible, tokens)
+    if switches is None:
+        return {"measurable": False}
+    language = guess_language(task) or "en"
+    return {
+        "measurable": True,
+        "switches": switches.switches,
+        "weak": switches.weak,
+        "per_1k": round(switches.per_1k, 2),
+        "mean_tokens": round(switches.mean_tokens, 1),
+        "short_share": round(switches.short_share, 3),
+        "underthinking": switches.underthinking,
+        "language": language,
+        "language_share": language_share(reply.reasoning, language, task),
+    }
+
+
+def _usage(usage: Usage) -> ModelUsage:
+    return ModelUsage(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        cached_tokens=usage.cached_tokens,
+        source=usage.source,
+    )
+
+
+def _where(move: CallModel) -> dict[str, Any]:
+    return {"move_id": move.id, "step_id": move.step_id, "attempt": move.attempt}

@@ -1,0 +1,333 @@
+"""What a model's reply brings about: a plan, code to run, a report with its evidence, an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from planner_app.agents.checker import read_reply
+from planner_app.agents.executor import Acted, Reported, read_executor
+from planner_app.agents.planner import read_plan
+from planner_app.agents.turn import Surroundings
+from planner_app.broker.port import NewSource
+from planner_app.domain.catalogue import (
+    AnswerChecked,
+    AnswerDrafted,
+    EvidenceChecked,
+    NoteAdded,
+    PlanProposed,
+    PlanRefused,
+    ReplyRefused,
+    ReviewDecided,
+    StepReported,
+    TurnRefused,
+    TurnTaken,
+)
+from planner_app.domain.citations import find_quote
+from planner_app.domain.errors import PlannerError
+from planner_app.domain.events import MAX_DATA_BYTES, EventDraft
+from planner_app.domain.move_types import CallModel
+from planner_app.domain.plan import Answer, CheckVerdict, Evidence, Report, Review
+from planner_app.domain.state import Attempt, RunState
+from planner_app.engine.run_log import RunLog
+from planner_app.engine.sessions import Sessions
+from planner_app.engine.tool_calls import MAX_ARTIFACT_BYTES, Lane, artifact_draft, source_draft
+from planner_app.models.port import Message, ModelReply
+from planner_app.sandbox.session import Exported, Session
+
+MAX_VALUE_BYTES = 100 * 1024 * 1024
+MAX_WORKSPACE_BYTES = 100 * 1024 * 1024
+PREVIEW_CHARS = 400
+ANSWER_HEAD_CHARS = 8_000
+
+
+class Outcomes:
+    """Turns replies into facts."""
+
+    def __init__(self, log: RunLog, sessions: Sessions, around: Surroundings) -> None:
+        self._log = log
+        self._sessions = sessions
+        self._around = around
+
+    async def read(self, move: CallModel, reply: ModelReply, text_sha: str) -> list[EventDraft]:
+        """The facts that follow from a reply; `text_sha` is the blob with its text."""
+        state = self._log.state
+        if move.purpose == "act":
+            drafts = await self._executor(move, reply)
+        elif move.purpose in {"plan", "replan"}:
+            drafts = self._plan(state, reply)
+        else:
+            drafts = await self._talk(move, state, reply, text_sha)
+        actor = move.role
+        return [
+            d if d.type in {"source.added", "artifact.saved"} else _placed(d, move, actor)
+            for d in drafts
+        ]
+
+    # --- planner and checker -------------------------------------------------------------------
+
+    def _plan(self, state: RunState, reply: ModelReply) -> list[EventDraft]:
+        plan, problems = read_plan(state, _whole(reply))
+        if plan is not None:
+            return [PlanProposed(plan=plan, revision=state.revision + 1).draft()]
+        short = [problem[:500] for problem in problems[:20]]
+        return [PlanRefused(problems=short, number=state.plan_tries + 1).draft()]
+
+    async def _talk(
+        self, move: CallModel, state: RunState, reply: ModelReply, text_sha: str
+    ) -> list[EventDraft]:
+        """A review, an answer, a check, or a correction of one of them."""
+        purpose: Any = move.purpose
+        if purpose == "correct" and state.correction is not None:
+            purpose = state.correction.purpose
+        value, problems = read_reply(purpose, _whole(reply))
+        if isinstance(value, Answer):
+            problems = await asyncio.to_thread(self._schema_problems, value)
+        if problems or value is None:
+            number = (state.correction.number if state.correction else 0) + 1
+            short = [problem[:500] for problem in problems[:10]]
+            refused = ReplyRefused(purpose=purpose, problems=short, number=number, bad=text_sha)
+            return [refused.draft()]
+        if isinstance(value, Review):
+            return [ReviewDecided(review=_bounded_review(value)).draft()]
+        if isinstance(value, CheckVerdict):
+            verdict = CheckVerdict(
+                ok=value.ok,
+                problems=[p[:500] for p in value.problems[:12]],
+                unsupported=[c[:500] for c in value.unsupported[:12]],
+            )
+            return [AnswerChecked(verdict=verdict, number=state.answer_number).draft()]
+        whole = value.model_dump_json().encode("utf-8", "replace")
+        sha = (await self._log.put(whole))[0]
+        drafted = AnswerDrafted(answer=bounded_answer(value), number=state.answer_number + 1)
+        return [drafted.draft(blobs={"answer": sha})]
+
+    def _schema_problems(self, answer: Answer) -> list[str]:
+        """Where the answer's data does not fit the task's JSON Schema."""
+        if not self._around.schema:
+            return []
+        from jsonschema.exceptions import SchemaError
+        from jsonschema.validators import validator_for
+
+        schema = json.loads(self._around.schema)
+        try:
+            validator = validator_for(schema)(schema)
+            errors = list(validator.iter_errors(answer.data))
+        except SchemaError as error:
+            return [f"the schema cannot be used: {error.message}"]
+        return [f"data{e.json_path[1:]}: {e.message}"[:300] for e in errors[:10]]
+
+    # --- executor ------------------------------------------------------------------------------
+
+    async def _executor(self, move: CallModel, reply: ModelReply) -> list[EventDraft]:
+        state = self._log.state
+        step = state.steps[move.step_id or ""]
+        attempt = step.attempts[(move.attempt or 1) - 1]
+        read = read_executor(reply.text, reply.finish_reason, attempt)
+        if isinstance(read, Acted):
+            code = await self._log.put_text(read.code)
+            return [TurnTaken(turn=move.turn, note=read.note).draft(blobs={"code": code})]
+        if isinstance(read, Reported):
+            return await self._report(move, attempt, read.report)
+        refused = TurnRefused(
+            kind=read.kind,
+            message=read.message[:1500],
+            double_max_tokens=read.double_max_tokens,
+        )
+        return [refused.draft()]
+
+    async def _report(self, move: CallModel, attempt: Attempt, report: Report) -> list[EventDraft]:
+        checks = [self._check(piece) for piece in report.evidence]
+        bad = [check for check in checks if not check["found"]]
+        checked = EvidenceChecked(checks=checks, unsupported=len(bad)).draft()
+        if bad and not attempt.evidence_told and report.verdict == "done":
+            lines = [f"[{c['source_id']}] {c['quote'][:120]!r}: {c['reason']}" for c in bad]
+            message = "Evidence does not hold:\n" + "\n".join(lines) + "\nCorrect your report."
+            return [checked, TurnRefused(kind="evidence", message=message[:1500]).draft()]
+        kept = [p for p, c in zip(report.evidence, checks, strict=True) if c["found"]]
+        report = report.model_copy(update={"evidence": kept, "step_id": move.step_id or ""})
+        facts = [checked] if checks else []
+        if attempt.actions == 0:
+            return [*facts, self._reported(report, {}, {}, None)]
+        return [*facts, *await self._with_session(move, attempt, report)]
+
+    def _check(self, piece: Evidence) -> dict[str, Any]:
+        """Whether a quote stands in its source."""
+        check: dict[str, Any] = {"source_id": piece.source_id, "quote": piece.quote, "found": False}
+        if piece.source_id not in self._log.state.sources:
+            return check | {"reason": "there is no such source"}
+        if not piece.quote.strip():
+            return check | {"found": True, "reason": "no quote to look up"}
+        match = find_quote(self._around.source_text(piece.source_id), piece.quote)
+        if match is None:
+            return check | {"reason": "the quote does not stand in the source"}
+        return check | {"found": True, "page": match.page, "offset": match.offset}
+
+    async def _with_session(
+        self, move: CallModel, attempt: Attempt, report: Report
+    ) -> list[EventDraft]:
+        """The report with what its attempt leaves: variables, files, artifacts, a source."""
+        facts: list[EventDraft] = []
+        values: dict[str, Any] = {}
+        blobs: dict[str, str] = {}
+        try:
+            session, lane = await self._sessions.get(move.step_id or "", attempt.number)
+            exported = await session.export(report.values, MAX_VALUE_BYTES)
+            for name, value in exported.items():
+                values[name], sha = await self._exported(value)
+                if sha is not None:
+                    blobs[f"value:{name}"] = sha
+            saved, missing = await self._artifacts(session, report, lane)
+            facts += saved
+            if missing:
+                facts.append(NoteAdded(text=f"no such file: {', '.join(missing)}"[:500]).draft())
+                left = [name for name in report.artifacts if name not in missing]
+                report = report.model_copy(update={"artifacts": left})
+            workspace = await self._workspace(session)
+            if workspace is not None:
+                blobs["workspace"] = workspace
+        except PlannerError as error:
+            facts.append(NoteAdded(text=f"the sandbox was lost at the report: {error}").draft())
+        n = None
+        if report.verdict == "done":
+            n, source = await self._computed(move, attempt, report, values)
+            facts += source
+        return [*facts, self._reported(report, values, blobs, n)]
+
+    def _reported(
+        self, report: Report, values: dict[str, Any], blobs: dict[str, str], n: int | None
+    ) -> EventDraft:
+        return StepReported(report=report, values=values, source_id=n).draft(blobs=blobs)
+
+    async def _exported(self, value: Exported) -> tuple[dict[str, Any], str | None]:
+        """How a variable is recorded, and the blob with its bytes."""
+        if value.kind == "json":
+            data = json.dumps(value.value, ensure_ascii=False).encode("utf-8", "replace")
+            preview = data.decode()[:PREVIEW_CHARS]
+        elif value.kind == "pickle":
+            data, preview = value.blob, value.summary[:PREVIEW_CHARS]
+        else:
+            why = value.error[:200] or "there is no such variable"
+            return {"kind": "failed", "preview": f"not handed on: {why}", "bytes": 0}, None
+        sha = (await self._log.put(data))[0]
+        entry = {
+            "kind": value.kind,
+            "preview": preview,
+            "bytes": len(data),
+            "type": value.type_name[:100],
+        }
+        return entry, sha
+
+    async def _artifacts(
+        self, session: Session, report: Report, lane: Lane
+    ) -> tuple[list[EventDraft], list[str]]:
+        drafts, missing = [], []
+        for name in report.artifacts:
+            if name in self._log.state.artifacts:
+                continue
+            try:
+                data = await session.read_file(name, MAX_ARTIFACT_BYTES)
+            except (PlannerError, OSError):
+                missing.append(name)
+                continue
+            drafts.append(await artifact_draft(self._log, name, "", data, lane.step_id))
+        return drafts, missing
+
+    async def _workspace(self, session: Session) -> str | None:
+        """The workspace as a tar, when the attempt left files beside the attachments."""
+        files = await session.list_files()
+        attached = {a.name for a in self._log.state.attachments}
+        left = [f for f in files if f.name not in attached]
+        if not left or sum(f.bytes for f in files) > MAX_WORKSPACE_BYTES:
+            return None
+        pieces = [piece async for piece in session.export_workspace()]
+        return (await self._log.put(b"".join(pieces)))[0]
+
+    async def _computed(
+        self, move: CallModel, attempt: Attempt, report: Report, values: dict[str, Any]
+    ) -> tuple[int, list[EventDraft]]:
+        """The source that stands for what the attempt's actions computed."""
+        conversation = self._log.state.conversations.get(move.conversation, ())
+        said = [Message.model_validate_json(self._log.read(sha)) for sha in conversation[2:]]
+        parts = [message.content for message in said]
+        parts += [self._log.read(n.sha) for n in attempt.outbox if n.sha is not None]
+        parts += [f"{name} = {value['preview']}" for name, value in values.items()]
+        parts.append(f"result: {report.result}")
+        text = "\n\n".join(parts)
+        source = NewSource(
+            kind="action",
+            title=f"computed in step {move.step_id}",
+            url=None,
+            content=text.encode("utf-8", "replace"),
+            text=text,
+            mime="text/plain",
+            at=self._log.state.last_at,
+            weak=False,
+        )
+        lane = Lane(move.step_id or "", attempt.number)
+        url = f"action:{move.step_id}/{attempt.number}"
+        n, _ = self._log.number("action", url, "")
+        return n, [await source_draft(self._log, n, source, lane)]
+
+
+def _placed(draft: EventDraft, move: CallModel, actor: Any) -> EventDraft:
+    """The fact as one of the move."""
+    return draft.model_copy(
+        update={
+            "move_id": move.id,
+            "step_id": move.step_id,
+            "attempt": move.attempt,
+            "actor": actor,
+        }
+    )
+
+
+def _whole(reply: ModelReply) -> str:
+    """The text to read an object from; a reply that ended inside its reasoning has none."""
+    return "" if reply.unclosed_reasoning else reply.text
+
+
+def _bounded_review(review: Review) -> Review:
+    return review.model_copy(
+        update={
+            "root_cause": review.root_cause[:1500],
+            "fact_updates": [
+                f.model_copy(update={"fact": f.fact[:300], "source_ids": f.source_ids[:10]})
+                for f in review.fact_updates[:20]
+            ],
+            "questions": review.questions[:5],
+        }
+    )
+
+
+def bounded_answer(answer: Answer) -> Answer:
+    """The answer as an event holds it: long texts cut, so that it stays below 16 KiB."""
+    limit = ANSWER_HEAD_CHARS
+    short = answer
+    while True:
+        claims = [
+            c.model_copy(
+                update={
+                    "text": c.text[: limit // 25],
+                    "quote": c.quote[: limit // 40],
+                    "source_ids": c.source_ids[:12],
+                }
+            )
+            for c in answer.claims[: max(4, limit // 250)]
+        ]
+        data = answer.data
+        if len(json.dumps(data, default=str)) > limit // 3:
+            data = None
+        short = answer.model_copy(
+            update={
+                "text": answer.text[:limit],
+                "claims": claims,
+                "artifacts": [a[:200] for a in answer.artifacts[:20]],
+                "open_points": [p[:200] for p in answer.open_points[:10]],
+                "data": data,
+            }
+        )
+        if len(short.model_dump_json().encode()) < MAX_DATA_BYTES - 500:
+            return short
+        limit = limit * 2 // 3

@@ -1,0 +1,111 @@
+"""The one appender of a run: facts go to the history, then into the state, then to viewers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from planner_app.domain.events import Event, EventDraft
+from planner_app.domain.fold import apply, fold
+from planner_app.domain.state import RunState
+from planner_app.history import History
+
+OnEvent = Callable[[Event], None]
+
+
+class RunLog:
+    """A run's state, and the only way to change it: by appending what happened."""
+
+    def __init__(
+        self,
+        history: History,
+        run_id: str,
+        fence: int,
+        state: RunState,
+        on_event: OnEvent | None = None,
+    ) -> None:
+        self.history = history
+        self.run_id = run_id
+        self.state = state
+        self.approved: set[str] = set()
+        """Questions that a person answered with yes while this process drives the run."""
+        self._fence = fence
+        self._on_event = on_event
+        self._lock = asyncio.Lock()
+        self._changed = asyncio.Condition()
+        self._numbers = {_source_key(s.kind, s.url, s.sha256): n for n, s in state.sources.items()}
+        self._pending: set[asyncio.Task[list[Event]]] = set()
+
+    async def append(self, *drafts: EventDraft, durable: bool = False) -> list[Event]:
+        """Record facts together. They are in the state once this returns.
+
+        Cancelling the caller does not undo them: what is being written is written, and the state
+        follows. Raises FenceLost when another driver has the run.
+        """
+        if not drafts:
+            return []
+        task = asyncio.create_task(self._append(drafts, durable))
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+        return await asyncio.shield(task)
+
+    async def _append(self, drafts: Sequence[EventDraft], durable: bool) -> list[Event]:
+        async with self._lock:
+            expected = self._expected(drafts)
+            events = await self.history.append(
+                self.run_id, self._fence, drafts, summary=expected.summary(), durable=durable
+            )
+            for event in events:
+                self.state = apply(self.state, event)
+                if event.type == "question.closed" and event.data["how"] == "approved":
+                    self.approved.add(event.data["question_id"])
+                if self._on_event is not None:
+                    self._on_event(event)
+        async with self._changed:
+            self._changed.notify_all()
+        return events
+
+    def _expected(self, drafts: Sequence[EventDraft]) -> RunState:
+        """The state after these facts; only the times are not final yet."""
+        now = max(datetime.now(UTC), self.state.last_at)
+        first = self.state.last_seq + 1
+        events = [Event.of(draft, self.run_id, first + i, now) for i, draft in enumerate(drafts)]
+        return fold(events, self.state)
+
+    async def settled(self) -> None:
+        """Waits for appends whose callers were cancelled."""
+        if self._pending:
+            await asyncio.gather(*self._pending, return_exceptions=True)
+
+    async def until(self, holds: Callable[[RunState], bool]) -> None:
+        """Waits until the state has a property."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: holds(self.state))
+
+    async def put(self, *datas: bytes) -> list[str]:
+        """Store bytes; their sha256 in the same order."""
+        return await self.history.put_blobs(datas)
+
+    async def put_text(self, text: str) -> str:
+        """Store text; its sha256."""
+        return (await self.put(text.encode("utf-8", "replace")))[0]
+
+    def read(self, sha: str) -> str:
+        """A blob as text. Raises NotFound."""
+        return self.history.get_blob(sha).decode("utf-8", "replace")
+
+    def number(self, kind: str, url: str | None, sha256: str) -> tuple[int, bool]:
+        """The number of a source, and whether it is new; the same source keeps its number."""
+        key = _source_key(kind, url, sha256)
+        known = self._numbers.get(key)
+        if known is not None:
+            return known, False
+        n = max([0, *self._numbers.values(), *self.state.sources]) + 1
+        self._numbers[key] = n
+        return n, True
+
+
+def _source_key(kind: str, url: str | None, sha256: str) -> tuple[Any, ...]:
+    return (kind, url, sha256)

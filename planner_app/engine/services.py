@@ -1,0 +1,184 @@
+"""What all runs of a process share: history, queue, models, sandboxes, the way to the web."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from planner_app.broker.broker import Broker
+from planner_app.broker.catalogue import ToolModule
+from planner_app.broker.services import Services as ToolServices
+from planner_app.broker.services import open_recorded, open_web
+from planner_app.domain.catalogue import Role
+from planner_app.domain.errors import ModelMissing
+from planner_app.domain.state import RunState
+from planner_app.domain.teams import TeamChoice, choose_team
+from planner_app.examples.library import example_folder
+from planner_app.history import History
+from planner_app.history.live import LiveWriter, live_file
+from planner_app.history.scrub import Scrubber
+from planner_app.models.port import ModelClient, ModelSpec
+from planner_app.queue.embedded import Queue
+from planner_app.sandbox.limits import Limits
+from planner_app.sandbox.options import SandboxOptions
+from planner_app.sandbox.session import Launcher
+from planner_app.settings import SandboxKind, Settings
+from planner_app.settings_keys import find_keys
+
+SCRIPTED = "scripted:"
+SpecFor = Callable[[Role], ModelSpec]
+
+
+class Services:
+    """Opened once in a process that drives runs; parts are made when they are first needed."""
+
+    def __init__(
+        self, settings: Settings, history: History, queue: Queue, live: LiveWriter
+    ) -> None:
+        self.settings = settings
+        self.history = history
+        self.queue = queue
+        self.live = live
+        self.tools_folder = settings.tools_folder
+        """Where a person's own tool modules are."""
+        self._keys = {key.variable: key.secret for key in find_keys(os.environ).values()}
+        scrubber = Scrubber.from_env(os.environ, self._keys.values())
+        self.scrub: Callable[[str], str] = scrubber.text
+        """Takes secrets out of a text."""
+        self._client: ModelClient | None = None
+        self._launchers: dict[SandboxKind, Launcher] = {}
+        self._tools: dict[str | None, ToolServices] = {}
+        self._lock = asyncio.Lock()
+
+    # --- models --------------------------------------------------------------------------------
+
+    async def models(self) -> ModelClient:
+        """The way to all models."""
+        async with self._lock:
+            if self._client is None:
+                from planner_app.models.client import open_client
+
+                models = self.settings.models
+                self._client = open_client(
+                    profiles_file=self.settings.paths.profiles_file,
+                    prices={n: p.model_dump() for n, p in models.prices.items()},
+                    keys=self._keys,
+                )
+            return self._client
+
+    def default_models(self, team: str) -> dict[str, str]:
+        """Role to model for a task that leaves it open; empty when nothing is configured."""
+        chosen = self.settings.teams.get(team)
+        choice = TeamChoice(name=team)
+        if chosen is not None:
+            choice = TeamChoice(
+                name=team,
+                planner=chosen.planner,
+                executor=chosen.executor,
+                checker=chosen.checker,
+            )
+        try:
+            return choose_team(choice, self._keys).models
+        except ModelMissing:
+            return {}
+
+    def spec_for(self, state: RunState, models: dict[str, str]) -> SpecFor:
+        """How each role's model is reached in this run."""
+        team = self.settings.teams.get(state.team)
+
+        def spec(role: Role) -> ModelSpec:
+            name = models[role]
+            if state.example is not None and name.startswith(SCRIPTED):
+                script = example_folder(state.example) / "script.jsonl"
+                return ModelSpec(name=f"{SCRIPTED}{script}")
+            base = self.settings.models.api_base(name)
+            options: dict[str, JsonValue] = {}
+            if team is not None:
+                base = team.base_for(role) or base
+                options = team.options.get(role, {})
+            return ModelSpec(name=name, api_base=base, options=options)
+
+        return spec
+
+    def deadline(self, model: str) -> float | None:
+        """Seconds for one call of a model, where the settings say so."""
+        return self.settings.models.timeout(model)
+
+    def daily_left(self) -> float | None:
+        """US dollars left of today's budget; None: there is none."""
+        limit = self.settings.budget.daily_usd
+        if limit is None:
+            return None
+        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return limit - self.history.spent_since(midnight)
+
+    # --- sandboxes -----------------------------------------------------------------------------
+
+    async def launcher(self, kind: SandboxKind) -> Launcher:
+        """What opens sandboxes of a kind. Raises EngineMissing, ImageMissing."""
+        async with self._lock:
+            if kind not in self._launchers:
+                from planner_app.sandbox import open_launcher
+
+                self._launchers[kind] = await open_launcher(kind, self._sandbox_options())
+            return self._launchers[kind]
+
+    def limits(self) -> Limits:
+        """What one sandbox may use."""
+        return Limits.parse(self.settings.sandbox.limits())
+
+    def _sandbox_options(self) -> SandboxOptions:
+        sandbox = self.settings.sandbox
+        return SandboxOptions(
+            home=self.history.folder,
+            packages=sandbox.packages,
+            pool_size=sandbox.pool,
+            runtime=sandbox.runtime or "",
+            preload=sandbox.preload,
+            limits=self.limits(),
+        )
+
+    # --- tools ---------------------------------------------------------------------------------
+
+    def broker(self, state: RunState, modules: Iterable[ToolModule]) -> Broker:
+        """The tools of one run: an example's recorded pages, or the web."""
+        if state.example not in self._tools:
+            net = self.settings.net
+            self._tools[state.example] = (
+                open_recorded(example_folder(state.example))
+                if state.example is not None
+                else open_web(
+                    backends=net.search_backends,
+                    searxng_url=net.searxng_url,
+                    allow_hosts=net.allow_hosts,
+                )
+            )
+        return self._tools[state.example].broker(modules)
+
+    async def close(self) -> None:
+        """Close what was opened; the history stays open."""
+        for launcher in self._launchers.values():
+            await launcher.close()
+        if self._client is not None:
+            await self._client.aclose()
+        for tools in self._tools.values():
+            await tools.close()
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, history: History, queue: Queue
+) -> AsyncIterator[Services]:
+    """The services of this process, closed at the end."""
+    live = LiveWriter(live_file(history.path))
+    services = Services(settings, history, queue, live)
+    try:
+        yield services
+    finally:
+        await services.close()
+        await asyncio.to_thread(live.close)

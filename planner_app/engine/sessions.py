@@ -1,0 +1,224 @@
+"""The sandboxes of a run's attempts: opened when an action is due, filled, rebuilt, closed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from planner_app.agents.observation import observation_text
+from planner_app.domain.catalogue import SessionLost, SessionRebuilt, SessionStarted
+from planner_app.domain.events import Event
+from planner_app.domain.loops import observation_key
+from planner_app.domain.state import Attempt, RunState, StepState
+from planner_app.engine.run_log import RunLog
+from planner_app.engine.tool_calls import Lane, ToolCalls, recorded_calls
+from planner_app.sandbox.limits import Limits
+from planner_app.sandbox.session import (
+    JSON,
+    GuestCall,
+    GuestModule,
+    GuestReply,
+    Launcher,
+    Session,
+    SessionSpec,
+)
+
+REBUILD_SECONDS = 60.0
+"""Recorded run time above which a session is not rebuilt."""
+_CHUNK = 256 * 1024
+
+
+class Sessions:
+    """The sandboxes of one run, by step and attempt."""
+
+    def __init__(
+        self,
+        log: RunLog,
+        launcher: Launcher,
+        limits: Limits,
+        modules: tuple[GuestModule, ...],
+        tools: ToolCalls,
+        labels: dict[str, str],
+    ) -> None:
+        self._log = log
+        self._launcher = launcher
+        self._limits = limits
+        self._modules = modules
+        self._tools = tools
+        self._labels = labels
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._locks: dict[tuple[str, int], asyncio.Lock] = {}
+
+    async def get(self, step_id: str, attempt: int) -> tuple[Session, Lane]:
+        """The attempt's session, opened and brought to where its recorded actions left it.
+
+        Raises SandboxError, EngineMissing or ImageMissing when there is none to be had.
+        """
+        key = (step_id, attempt)
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            lane = self._lanes.get(key)
+            if lane is not None and lane.session is not None:
+                return lane.session, lane
+            lane = Lane(step_id, attempt)
+            self._lanes[key] = lane
+            session = await self._open(lane)
+            return session, lane
+
+    async def _open(self, lane: Lane) -> Session:
+        state = self._log.state
+        step = state.steps[lane.step_id]
+        attempt = step.attempts[lane.attempt - 1]
+        spec = SessionSpec(
+            run_id=state.run_id,
+            step_id=lane.step_id,
+            attempt=lane.attempt,
+            limits=self._limits,
+            modules=self._modules,
+            seed=attempt.seed,
+            labels=self._labels,
+        )
+
+        async def answer(call: GuestCall) -> GuestReply:
+            return await self._tools.answer(lane, call)
+
+        began = time.monotonic()
+        session = await self._launcher.open(spec, answer)
+        lane.session = session
+        try:
+            bound = await self._fill(session, state, step)
+            started = SessionStarted(
+                kind=self._launcher.kind,
+                generation=session.generation,
+                ms=(time.monotonic() - began) * 1000,
+                bound=bound,
+                files=[a.name for a in state.attachments][:50],
+            )
+            await self._log.append(started.draft(step_id=lane.step_id, attempt=lane.attempt))
+            await self._rebuild(session, lane, attempt)
+        except BaseException:
+            lane.session = None
+            await session.close()
+            raise
+        return session
+
+    async def _fill(self, session: Session, state: RunState, step: StepState) -> list[str]:
+        """Attachments, the workspaces of earlier steps, and their variables."""
+        for dep in step.step.deps:
+            workspace = state.steps[dep].workspace
+            if workspace is not None:
+                data = (await self._log.history.load_blobs([workspace]))[workspace]
+                await session.import_workspace(_pieces(data))
+        for attached in state.attachments:
+            data = (await self._log.history.load_blobs([attached.sha256]))[attached.sha256]
+            await session.write_file(attached.name, data)
+        wanted = {
+            name: state.steps[dep].values[name]
+            for dep in step.step.deps
+            for name in state.steps[dep].values
+        }
+        wanted |= {
+            name: state.steps[source].values[name]
+            for name, source in step.step.inputs.items()
+            if name in state.steps[source].values
+        }
+        return await self._bind(session, wanted)
+
+    async def _bind(self, session: Session, wanted: dict[str, dict[str, Any]]) -> list[str]:
+        import json
+
+        plain: dict[str, JSON] = {}
+        bound = []
+        for name, value in wanted.items():
+            sha = value.get("sha")
+            if sha is None:
+                continue
+            data = (await self._log.history.load_blobs([sha]))[sha]
+            bound.append(name)
+            if value["kind"] == "json":
+                plain[name] = json.loads(data)
+            else:
+                await session.bind_pickles(name, data)
+        if plain:
+            await session.bind(plain)
+        return bound
+
+    async def _rebuild(self, session: Session, lane: Lane, attempt: Attempt) -> None:
+        """Run the recorded actions again with the recorded tool results."""
+        events = [
+            event
+            for event in await self._log.history.load_events(self._log.run_id)
+            if (event.step_id, event.attempt) == (lane.step_id, lane.attempt)
+        ]
+        lane.recorded = recorded_calls(events, self._log)
+        if not attempt.actions:
+            return
+        finished = [e for e in events if e.type == "action.finished"]
+        where: dict[str, Any] = {"step_id": lane.step_id, "attempt": lane.attempt}
+        seconds = sum(e.data["ms"] for e in finished) / 1000
+        if seconds > REBUILD_SECONDS:
+            why = f"its actions took {seconds:.0f} s, too long to run again"
+            await self._log.append(SessionLost(why=why, tell=True).draft(**where))
+            return
+        began = time.monotonic()
+        differences = await self._rerun(session, lane, events, finished)
+        if lane.missed:
+            await session.reset()
+            why = f"a tool call differed when it was rebuilt: {lane.missed[0]}"
+            await self._log.append(SessionLost(why=why, tell=True).draft(**where))
+            return
+        rebuilt = SessionRebuilt(
+            actions=len(finished),
+            ms=(time.monotonic() - began) * 1000,
+            differences=differences[:20],
+        )
+        await self._log.append(rebuilt.draft(**where))
+
+    async def _rerun(
+        self, session: Session, lane: Lane, events: list[Event], finished: list[Event]
+    ) -> list[str]:
+        codes = {e.move_id: e.blobs["code"] for e in events if e.type == "action.started"}
+        differences = []
+        for event in finished:
+            turn = event.data["turn"]
+            lane.begin(turn, 1, live=False)
+            result = await session.run(self._log.read(codes[event.move_id]))
+            key = observation_key(observation_text(result, turn))
+            if key != event.data["observation_key"]:
+                differences.append(f"turn {turn}: the observation differs from the recorded one")
+            if lane.missed:
+                break
+        return differences
+
+    async def interrupt(self, step_id: str | None) -> None:
+        """Stop the running action of one step, or of all."""
+        for (step, _), lane in list(self._lanes.items()):
+            if lane.session is not None and step_id in {None, step}:
+                await lane.session.interrupt()
+
+    def forget(self, step_id: str, attempt: int) -> None:
+        """The session is gone by itself; the next action opens a new one."""
+        lane = self._lanes.get((step_id, attempt))
+        if lane is not None:
+            lane.session = None
+
+    async def close_ended(self, state: RunState) -> None:
+        """Close the sandboxes of attempts that ended."""
+        for key, lane in list(self._lanes.items()):
+            step = state.steps.get(key[0])
+            if step is None or step.attempts[key[1] - 1].outcome is not None:
+                del self._lanes[key]
+                if lane.session is not None:
+                    await lane.session.close()
+
+    async def close(self) -> None:
+        """Close all."""
+        lanes, self._lanes = list(self._lanes.values()), {}
+        await asyncio.gather(*(lane.session.close() for lane in lanes if lane.session is not None))
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), _CHUNK):
+        yield data[start : start + _CHUNK]

@@ -1,0 +1,1 @@
+"""The bundled examples: scripted model replies, recorded pages, real everything else."""
