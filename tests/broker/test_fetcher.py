@@ -12,7 +12,7 @@ from planner_app.broker.addresses import AllowedHosts, blocked_reason
 from planner_app.broker.fetcher import FetchLimits, WebFetcher
 from planner_app.broker.guard import GuardedBackend
 from planner_app.broker.port import ToolFailed, ToolRefused
-from tests.broker.conftest import (
+from tests.broker.loopback_web import (
     AnyPort,
     LoopbackSite,
     MakeFetcher,
