@@ -64,9 +64,9 @@ class Queue:
         """The living workers, the oldest first."""
         return leases.workers(self.history)
 
-    def ask_to_stop(self, worker_id: str) -> None:
-        """Leaves word for a worker to give its runs back and end."""
-        leases.ask_to_stop(self.history, worker_id)
+    def ask_to_stop(self, worker_id: str, *, stop: bool = True) -> None:
+        """Leaves word for a worker to give its runs back and end; `stop=False` takes it back."""
+        leases.ask_to_stop(self.history, worker_id, stop)
 
     def next_wake(self) -> datetime | None:
         """When the first waiting run has something to do by itself; None: none waits for a time."""

@@ -252,9 +252,9 @@ def workers(history: History) -> list[WorkerInfo]:
     ]
 
 
-def ask_to_stop(history: History, worker_id: str) -> None:
-    """Leaves word for a worker to end; it gives its runs back first."""
-    query = update(WORKER).where(WORKER.c.id == worker_id).values(stop_asked=True)
+def ask_to_stop(history: History, worker_id: str, stop: bool) -> None:
+    """Leaves word for a worker to end, or takes it back."""
+    query = update(WORKER).where(WORKER.c.id == worker_id).values(stop_asked=stop)
     history.write(lambda connection: connection.execute(query))
 
 

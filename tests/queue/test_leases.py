@@ -10,8 +10,7 @@ from planner_app.domain.catalogue import NoteAdded
 from planner_app.domain.errors import FenceLost
 from planner_app.domain.summary import RunSummary
 from planner_app.history import History
-from planner_app.queue import Lease, Queue, Submission
-from planner_app.queue import clock
+from planner_app.queue import Lease, Queue, Submission, clock
 from planner_app.settings import Settings
 
 NOTE = [NoteAdded(text="x").draft()]
@@ -48,9 +47,7 @@ def test_a_released_run_goes_to_the_next_with_a_higher_fence(queue: Queue, run_i
     assert queue.claim(one.worker_id) is None
 
 
-def test_who_lost_a_lease_can_append_nothing(
-    queue: Queue, history: History, run_id: str
-) -> None:
+def test_who_lost_a_lease_can_append_nothing(queue: Queue, history: History, run_id: str) -> None:
     one, two = queue.join("worker"), queue.join("worker")
     first = queue.claim(one.worker_id)
     assert first
@@ -156,9 +153,7 @@ def test_a_question_whose_deadline_passed_wakes_its_run(
     assert queue.claim(worker.worker_id)
 
 
-def test_a_waiting_run_can_be_claimed_by_name(
-    queue: Queue, history: History, run_id: str
-) -> None:
+def test_a_waiting_run_can_be_claimed_by_name(queue: Queue, history: History, run_id: str) -> None:
     worker = queue.join("run")
     lease = queue.claim(worker.worker_id)
     assert lease
