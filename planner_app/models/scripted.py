@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -73,6 +74,9 @@ class ScriptedReply(BaseModel):
     """Pace at which it arrives; left out: at once."""
     expect: str | None = None
     """Text that the request must hold, so that a script notices when a prompt loses it."""
+    copies: dict[str, str] = Field(default_factory=dict, alias="copy")
+    """Name to a pattern with one group: `{{name}}` in the text becomes what the group matches last
+    in the request, as a model copies a source's number that only the run knows."""
 
     def score(self, key: ReplyKey) -> int:
         """How closely this reply is meant for a call; -1: not at all."""
@@ -195,7 +199,25 @@ class ScriptedClient:
                 "unscripted",
                 f"the request for {key} does not hold {reply.expect!r} as {name} expects",
             )
-        return reply
+        return _copied(reply, request, name)
+
+
+def _copied(reply: ScriptedReply, request: ModelRequest, name: str) -> ScriptedReply:
+    """The reply with what it copies from the request. Raises ModelError of kind `unscripted`."""
+    text = reply.text
+    for label, pattern in reply.copies.items():
+        found = [
+            match.group(1)
+            for message in request.messages
+            for match in re.finditer(pattern, message.content)
+        ]
+        if not found:
+            raise model_error(
+                "unscripted",
+                f"the request for {request.key} has nothing like {pattern!r} for {name} to copy",
+            )
+        text = text.replace("{{" + label + "}}", found[-1])
+    return reply.model_copy(update={"text": text})
 
 
 def _pieces(text: str, *, paced: bool) -> list[str]:
