@@ -39,7 +39,7 @@ ApproveMode = Literal["never", "outside", "plan", "actions"]
 
 NET_MODES = ("open", "seen", "off")
 _T = TypeVar("_T")
-_HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?|search|\[[0-9a-f:]+\]")
+_HOST = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9])?")
 
 
 class _Section(BaseModel):
@@ -66,18 +66,31 @@ def _address(url: str) -> str:
 
 
 def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if not _HOST.fullmatch(name.lower()):
-            raise ValueError(f"{name[:80]!r} is not a host name such as example.org")
-    return tuple(name.lower() for name in names)
+    return tuple(_host(name.lower()) for name in names)
+
+
+def _host(name: str) -> str:
+    """A host name in ASCII; other scripts become punycode."""
+    ascii_name = name
+    if not name.isascii():
+        import idna
+
+        wildcard = "*." if name.startswith("*.") else ""
+        try:
+            ascii_name = wildcard + idna.encode(name.removeprefix("*."), uts46=True).decode()
+        except (idna.IDNAError, UnicodeError):
+            ascii_name = ""
+    if not _HOST.fullmatch(ascii_name) or ".." in ascii_name:
+        raise ValueError(f"{name[:80]!r} is not a host name such as example.org")
+    return ascii_name
 
 
 def _policy(text: str) -> str:
-    """`open`, `seen`, `off`, or host names with commas between."""
+    """`open`, `seen`, `off`, or host names with commas or spaces between."""
     low = text.strip().lower()
     if low in NET_MODES:
         return low
-    names = tuple(name.strip() for name in low.split(",") if name.strip())
+    names = tuple(name for name in re.split(r"[\s,]+", low) if name)
     if not names or not all("." in n or n in ("search", "localhost") for n in names):
         raise ValueError("use open, seen, off, or host names such as example.org,docs.python.org")
     return ",".join(_hosts(names))

@@ -8,13 +8,12 @@ import dataclasses
 import platform
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from planner_app.cli.context import Context, emit, one_line, say
 from planner_app.domain.errors import (
     EngineMissing,
-    ImageMissing,
     ModelMissing,
     PlannerError,
 )
@@ -81,6 +80,16 @@ def engine_or_raise() -> None:
         raise EngineMissing(state.why, state.fix)
 
 
+def image_or_none(packages: Sequence[str]) -> str | None:
+    """The sandbox image's tag; None when it is not built. Raises EngineMissing."""
+    import docker
+
+    from planner_app.sandbox.image import find_image
+
+    with contextlib.closing(docker.from_env()) as client:
+        return find_image(client, packages)
+
+
 def _set_up(context: Context) -> None:
     from planner_app.sandbox.engine_setup import ensure_engine
     from planner_app.sandbox.image import ensure_image
@@ -117,20 +126,17 @@ def _engine(context: Context) -> Check:
 
 
 def _image(context: Context) -> Check:
-    from planner_app.sandbox.image import find_image
-
     settings = context.settings()
     needed = settings.sandbox.kind == "docker"
     try:
         engine_or_raise()
-        import docker
-
-        with contextlib.closing(docker.from_env()) as client:
-            tag = find_image(client, settings.sandbox.packages)
+        tag = image_or_none(settings.sandbox.packages)
     except EngineMissing:
         return Check("image", False, "cannot be looked for without an engine", "", needed)
     if tag is None:
-        raise ImageMissing("the sandbox image is not built yet", "planner sandbox build")
+        return Check(
+            "image", False, "the sandbox image is not built yet", "planner sandbox build", needed
+        )
     return Check("image", True, tag)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -76,3 +77,9 @@ def columns() -> int:
 def one_line(text: str) -> str:
     """The text without line breaks and without characters that would steer a terminal."""
     return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
+
+
+def let_go_of_stdout() -> None:
+    """The reader has gone: point stdout at nothing, or Python complains while it exits."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

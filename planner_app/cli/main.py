@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from planner_app.cli.context import one_line
+from planner_app.cli.context import let_go_of_stdout, one_line
 from planner_app.domain.errors import PlannerError
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        _let_go_of_stdout()
+        let_go_of_stdout()
         return 0
     except KeyboardInterrupt:
         print("planner: interrupted", file=sys.stderr)
@@ -92,9 +91,3 @@ def _log(error: Exception) -> str:
     except OSError as failed:
         return f"no traceback was kept, {path}: {failed.strerror}; PLANNER_DEBUG=1 shows it"
     return f"the traceback is in {path}"
-
-
-def _let_go_of_stdout() -> None:
-    """The reader has gone: point stdout at nothing, or Python complains while it exits."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

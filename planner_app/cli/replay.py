@@ -17,9 +17,7 @@ def register(commands: Commands) -> None:
         replay_run,
     )
     run_argument(replay)
-    replay.add_argument(
-        "--speed", default="1", metavar="N", help="times as fast as it was; 0: without waiting"
-    )
+    replay.add_argument("--speed", metavar="N", help="times as fast as it was; 0: without waiting")
     replay.add_argument("--no-tui", action="store_true", help="print it as text")
 
 

@@ -39,15 +39,13 @@ def register(commands: Commands) -> None:
 
 def fetch_page(args: argparse.Namespace, context: Context) -> int:
     """Fetch and print."""
-    from planner_app.cli.webs import call_tool
+    from planner_app.cli.webs import fetch
 
-    return call_tool("fetch", {"url": args.url, "page": args.page}, args, context)
+    return fetch(args, context)
 
 
 def search_web(args: argparse.Namespace, context: Context) -> int:
     """Search and print."""
-    from planner_app.cli.webs import call_tool
+    from planner_app.cli.webs import search
 
-    asked = {"query": " ".join(args.words), "max_results": args.max_results}
-    asked |= {k: v for k, v in (("region", args.region), ("time", args.time)) if v}
-    return call_tool("search", asked, args, context)
+    return search(args, context)

@@ -1,0 +1,336 @@
+"""Turns the flags of `run` and `continue` into a submitted task, and sees that it is worked on.
+
+Everything that a person can get wrong, and every part that is missing, is said before anything is
+recorded: nothing is delegated that could not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner_app.cli.context import Context, emit, say, terminal
+from planner_app.cli.reading import copy_artifacts, open_run
+from planner_app.cli.run import FIRST
+from planner_app.cli.team import settle_team
+from planner_app.domain.errors import BadInput, EngineMissing, ImageMissing
+
+if TYPE_CHECKING:
+    from planner_app.domain.teams import Team
+    from planner_app.examples.library import Example
+    from planner_app.history import History
+    from planner_app.queue import Queue, Submission, Submitted
+    from planner_app.settings import Flag, Settings
+
+MAX_STDIN_BYTES = 4_000_000
+_FREE = ("scripted:", "recorded:")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is about to be submitted, and under which settings it runs here."""
+
+    submission: Submission
+    settings: Settings
+
+
+def delegate(args: argparse.Namespace, context: Context, follow_up_of: str | None) -> int:
+    """Submit the task and drive it here, or hand it to the worker."""
+    from planner_app.queue import Queue
+
+    if follow_up_of is not None:
+        with open_run(context, follow_up_of) as (_, run_id):
+            follow_up_of = run_id
+    wanted = prepare(args, context)
+    submission = dataclasses.replace(wanted.submission, follow_up_of=follow_up_of)
+    with context.history() as history:
+        queue = Queue(history)
+        submitted = queue.submit(submission, wanted.settings)
+        for note in submitted.notes:
+            say(f"note: {note}")
+        if args.background:
+            return _hand_over(args, context, queue, submitted)
+        return _run_here(args, context, history, queue, submitted, wanted.settings)
+
+
+def prepare(args: argparse.Namespace, context: Context) -> Wanted:
+    """Check flags, team, keys, prices and engine. Raises what the first missing thing raises."""
+    flags = setting_flags(args)
+    settings = context.settings(flags)
+    if args.example is not None:
+        return _prepare_example(args, context, settings)
+    text = _task_text(args.task)
+    _check_files(args, settings)
+    team = settle_team(args, settings, context.env)
+    if team.api_bases:  # a local server that was found, for models whose address nobody set
+        from planner_app.settings import Flag
+
+        bases = dict(team.api_bases) | settings.models.api_bases
+        settings = context.settings([*flags, Flag("local server", "models.api_bases", bases)])
+    _check_keys(team, settings, context)
+    _check_price(args, team, settings)
+    _check_sandbox(settings)
+    if not args.json:
+        say(f"team: {team.why}")
+    return Wanted(_submission(args, context, settings, text, team.models), settings)
+
+
+def setting_flags(args: argparse.Namespace) -> list[Flag]:
+    """The flags that stand for settings."""
+    from planner_app.settings import Flag
+
+    return [
+        Flag("--max-usd", "budget.usd", args.max_usd),
+        Flag("--max-tokens", "budget.tokens", args.max_tokens),
+        Flag("--max-minutes", "budget.minutes", args.max_minutes),
+        Flag("--max-calls", "budget.calls", args.max_calls),
+        Flag("--max-actions", "budget.actions", args.max_actions),
+        Flag("--approve", "approve.mode", args.approve),
+        Flag("--net", "net.policy", args.net),
+        Flag("--sandbox", "sandbox.kind", args.sandbox),
+    ]
+
+
+def retry(args: argparse.Namespace, context: Context) -> int:
+    """A new run of the same task, with the same team and files, for the worker."""
+    from planner_app.domain.catalogue import RunCreated
+    from planner_app.domain.ids import new_run_id
+    from planner_app.domain.summary import RunSummary
+    from planner_app.history import NewRun
+    from planner_app.queue import Queue, Submitted
+
+    with open_run(context, args.run) as (history, run_id):
+        row = history.run(run_id)
+        if not row.ended:
+            raise BadInput(
+                f"run {run_id} has not ended ({row.summary.status})",
+                f"end it first: planner cancel {run_id}",
+            )
+        first = history.events(run_id, limit=1)[0]
+        created = RunCreated.model_validate(first.data)
+        again = created.model_copy(update={"parent_run_id": run_id, "parent_seq": None})
+        new = NewRun(
+            id=new_run_id(),
+            task_id=row.task_id,
+            summary=RunSummary(
+                status="queued",
+                phase="queued",
+                title=row.summary.title,
+                example=row.summary.example,
+            ),
+            team=row.team,
+            folder=str(context.cwd),
+            parent_run_id=run_id,
+        )
+        history.create_run(new, [again.draft(actor="user", blobs=first.blobs)])
+        return _hand_over(args, context, Queue(history), Submitted(row.task_id, new.id))
+
+
+# --- what is wanted ---
+
+
+def _prepare_example(args: argparse.Namespace, context: Context, settings: Settings) -> Wanted:
+    from planner_app.examples.library import NOTICE, load_example
+
+    if args.task is not None:
+        raise BadInput("an example brings its own task", "leave TASK out, or --example")
+    example = load_example(None if args.example == FIRST else args.example)
+    kind = _sandbox_for_example(args, settings)
+    if kind != settings.sandbox.kind:
+        from planner_app.settings import Flag
+
+        settings = context.settings([*setting_flags(args), Flag("no engine", "sandbox.kind", kind)])
+    say(f"example {example.name}: {NOTICE}")
+    submission = _submission(args, context, settings, example.task, example.models, example)
+    return Wanted(submission, settings)
+
+
+def _sandbox_for_example(args: argparse.Namespace, settings: Settings) -> str:
+    """Our own code may run in a local process where no engine can be had; never unsaid."""
+    if settings.sandbox.kind != "docker":
+        return settings.sandbox.kind
+    try:
+        _check_sandbox(settings)
+    except EngineMissing as error:
+        if args.sandbox == "docker":
+            raise
+        say(f"{error.message}: the example's own code runs in a local process, not isolated")
+        return "unsafe-host"
+    return "docker"
+
+
+def _submission(
+    args: argparse.Namespace,
+    context: Context,
+    settings: Settings,
+    text: str,
+    models: dict[str, str],
+    example: Example | None = None,
+) -> Submission:
+    from planner_app.queue import Submission
+
+    files = tuple(Path(name) for name in args.file)
+    return Submission(
+        text=text,
+        files=files if example is None else (*example.files, *files),
+        dirs=tuple(Path(name) for name in args.dir),
+        team=args.team,
+        models=models,
+        approve=settings.approve.mode,
+        net=settings.net.policy,
+        budget=settings.budget.limits(),
+        schema=Path(args.schema) if args.schema else None,
+        tools=tuple(Path(name) for name in args.tool),
+        tags=tuple(args.tag),
+        sandbox=settings.sandbox.kind,
+        no_input=args.no_input,
+        headless=not args.background and not terminal(),
+        example=example.name if example else None,
+        folder=context.cwd,
+    )
+
+
+def _task_text(task: str | None) -> str:
+    """The task as typed, or all of stdin. What else can be wrong with it, submitting says."""
+    if task is None:
+        raise BadInput("there is no task", 'planner run "TASK", or planner run --example')
+    if task != "-":
+        return _not_empty(task)
+    if sys.stdin is None or sys.stdin.isatty():
+        raise BadInput("`-` reads the task from stdin, which is a terminal", "pipe it in")
+    data = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
+    if len(data) > MAX_STDIN_BYTES:
+        raise BadInput("the task on stdin is over 4 MB", "attach it with --file")
+    try:
+        return _not_empty(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise BadInput("the task on stdin is not UTF-8 text", "attach it with --file") from None
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise BadInput("the task is empty", 'say what to do: planner run "TASK"')
+    from planner_app.queue.submission import MAX_TEXT
+
+    if len(text) > MAX_TEXT:
+        raise BadInput(
+            f"the task has {len(text):,} characters, over the limit of {MAX_TEXT:,}",
+            "put it in a file and attach it with --file",
+        )
+    return text
+
+
+def _check_files(args: argparse.Namespace, settings: Settings) -> None:
+    """Attachments are there and within the limits, before keys and engine are looked at."""
+    from planner_app.queue.attachments import Caps, list_files, read
+
+    caps = Caps(settings.attachments.max_file, settings.attachments.max_total)
+    listing = list_files([Path(f) for f in args.file], [Path(d) for d in args.dir], set())
+    total = 0
+    for found in listing.files:
+        size = found.path.stat().st_size
+        if size > caps.file or total + size > caps.total:
+            read(found, caps, total)  # says which limit
+        total += size
+    for name in filter(None, (args.schema, *args.tool)):
+        if not Path(name).is_file():
+            raise BadInput(f"the file {name} does not exist", "check its name")
+
+
+# --- what must be there ---
+
+
+def _check_keys(team: Team, settings: Settings, context: Context) -> None:
+    """Each model's key is there and could be one; own servers need none. Raises KeyMissing."""
+    from planner_app.settings_keys import check_key_for
+
+    own = settings.teams.get(team.name)
+    for role, model in team.models.items():
+        has_base = settings.models.api_base(model) is not None
+        if own is not None and own.base_for(role) is not None:  # type: ignore[arg-type]
+            has_base = True
+        if not has_base:
+            check_key_for(model, context.env)
+
+
+def _check_price(args: argparse.Namespace, team: Team, settings: Settings) -> None:
+    """A budget in dollars binds only models whose price is known."""
+    if args.max_usd is None or args.max_tokens is not None or settings.budget.usd is None:
+        return
+    unpriced = [
+        model
+        for model in dict.fromkeys(team.models.values())
+        if not model.startswith(_FREE) and model not in settings.models.prices
+    ]
+    if not unpriced:
+        return
+    from planner_app.models.client import open_client
+    from planner_app.models.port import ModelSpec
+
+    client = open_client(profiles_file=settings.paths.profiles_file)
+    for model in unpriced:
+        if client.price(ModelSpec(name=model)) is None:
+            raise BadInput(
+                f"the price of {model} is unknown, so --max-usd cannot bind it",
+                f'add --max-tokens, or set models.prices."{model}"',
+            )
+
+
+def _check_sandbox(settings: Settings) -> None:
+    """Engine and image are there, or nothing is delegated. Raises EngineMissing, ImageMissing."""
+    if settings.sandbox.kind != "docker":
+        say("code runs in a local process, without isolation, as you asked")
+        return
+    from planner_app.cli.checks import engine_or_raise, image_or_none
+
+    try:
+        engine_or_raise()
+    except EngineMissing as error:
+        hint = error.hint or "start an engine"
+        raise EngineMissing(
+            error.message,
+            f"{hint}; planner doctor --fix tries it; planner run --example needs none",
+        ) from error
+    if image_or_none(settings.sandbox.packages) is None:
+        raise ImageMissing("the sandbox image is not built yet", "run: planner sandbox build")
+
+
+# --- getting it done ---
+
+
+def _hand_over(
+    args: argparse.Namespace, context: Context, queue: Queue, submitted: Submitted
+) -> int:
+    from planner_app.queue import ensure_worker
+
+    ensure_worker(queue, context.paths(), context.env)
+    if args.json:
+        emit({"task_id": submitted.task_id, "run_id": submitted.run_id})
+    else:
+        again = getattr(args, "command", "") == "retry"
+        print(submitted.run_id if again else submitted.task_id)
+        say(f"follow it with: planner watch {submitted.run_id}")
+    return 0
+
+
+def _run_here(
+    args: argparse.Namespace,
+    context: Context,
+    history: History,
+    queue: Queue,
+    submitted: Submitted,
+    settings: Settings,
+) -> int:
+    from planner_app.cli.driving import Manner, drive_here
+
+    manner = Manner(as_json=args.json, ask=terminal() and not args.no_input)
+    if not args.json:
+        say(f"run {submitted.run_id}")
+    outcome, code = drive_here(history, queue, submitted.run_id, settings, manner, context)
+    if args.out and outcome.ended:
+        for path in copy_artifacts(history, submitted.run_id, Path(args.out)).values():
+            say(f"wrote {path}")
+    return code

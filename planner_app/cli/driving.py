@@ -1,0 +1,253 @@
+"""Drives a run in this process: progress, questions, Ctrl-C, and the exit code at the end.
+
+Should a living worker have claimed the run first, it is followed instead; people notice no
+difference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from planner_app.cli.asking import Asker, NobodyThereError, Reply, Terminal
+from planner_app.cli.context import Context, columns, let_go_of_stdout, say
+from planner_app.cli.outcome import Outcome, print_outcome
+from planner_app.domain.errors import BadInput
+
+if TYPE_CHECKING:
+    from planner_app.domain.events import Event
+    from planner_app.history import History
+    from planner_app.queue import CommandKind, Lease, Queue
+    from planner_app.settings import Settings
+
+IDLE_SECONDS = 600.0
+"""How long a sandbox is kept while a person is asked."""
+PAUSE_SECONDS = 5.0
+"""How long the driver may take to read a pause before it is stopped."""
+SECOND_THOUGHT = 1.0
+"""Seconds after Ctrl-C in which another one cancels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a run is shown and whether its person can be asked."""
+
+    as_json: bool
+    ask: bool
+
+
+class Foreground:
+    """One run, driven or followed by this process."""
+
+    def __init__(self, history: History, queue: Queue, run_id: str, manner: Manner) -> None:
+        self.outcome = Outcome(run_id)
+        self._history = history
+        self._queue = queue
+        self._run_id = run_id
+        self._manner = manner
+        terminal = Terminal.open() if manner.ask else None
+        self._terminal = terminal
+        self._asker = None if terminal is None else Asker(terminal, self._reply, history)
+        self._paused = asyncio.Event()
+        self._interrupts = 0
+        self._interrupted = asyncio.Event()
+        self._hung_up = False
+        self._stdout_open = True
+
+    async def run(self, settings: Settings) -> None:
+        """Until the run ended, or rests with nobody to ask, or was interrupted."""
+        with self._signals():
+            async with self._queue.joined("run") as member:
+                lease = await asyncio.to_thread(self._queue.claim, member.worker_id, self._run_id)
+                work = self._follow() if lease is None else self._drive(lease, settings)
+                try:
+                    await self._until_done(work)
+                finally:
+                    if lease is not None:
+                        await self._wind_up(lease)
+        if self._terminal is not None:
+            self._terminal.close()
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the terminal went away, so that a worker should go on."""
+        return self._hung_up
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C, or another signal to stop, came."""
+        return self._interrupts > 0
+
+    def take(self, event: Event) -> None:
+        """Fold, show, and notice what matters here."""
+        self.outcome.take(event)
+        self._show(event)
+        if self._asker is not None:
+            self._asker.take(event)
+        if event.type == "user.paused":
+            self._paused.set()
+
+    async def _until_done(self, work: Coroutine[Any, Any, None]) -> None:
+        """The work, until it is over, the person stops it, or there is nobody left to ask."""
+        tasks = [asyncio.create_task(work), asyncio.create_task(self._paused.wait())]
+        tasks.append(asyncio.create_task(self._stopped()))
+        if self._asker is not None:
+            tasks.append(asyncio.create_task(self._asker.run()))
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            with contextlib.suppress(NobodyThereError):
+                for task in done:
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _drive(self, lease: Lease, settings: Settings) -> None:
+        from planner_app.engine.driver import drive
+        from planner_app.engine.services import open_services
+
+        asks = self._asker is not None
+        async with open_services(settings, self._history, self._queue) as services:
+            while True:
+                state = await drive(
+                    lease, services, on_event=self.take, wait_s=IDLE_SECONDS if asks else 0.0
+                )
+                if state.final is not None or state.paused or not asks:
+                    return
+                await self._until_told()
+
+    async def _follow(self) -> None:
+        async for events in self._history.follow(self._run_id):
+            for event in events:
+                self.take(event)
+            if self.outcome.ended:
+                return
+
+    async def _until_told(self) -> None:
+        """Until a command waits for the run."""
+        async for _ in self._history.changes():
+            if await asyncio.to_thread(self._queue.unread_commands, self._run_id):
+                return
+
+    async def _reply(self, reply: Reply) -> None:
+        await self._send(reply.kind, reply.data)
+
+    async def _send(self, kind: CommandKind, data: dict[str, Any]) -> None:
+        try:
+            await asyncio.to_thread(self._queue.command, self._run_id, kind, data)
+        except BadInput as error:  # the run ended meanwhile, or the text cannot be used
+            say(f"planner: {error}")
+
+    # --- stopping ------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _signals(self) -> Any:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._on_interrupt)
+        loop.add_signal_handler(signal.SIGTERM, self._on_terminate)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hang_up)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+
+    def _on_interrupt(self) -> None:
+        self._interrupts += 1
+        if self._interrupts == 1:
+            say("\npausing (Ctrl-C again cancels the task)")
+        elif self._interrupts == 2:
+            say("\ncancelling")
+        self._interrupted.set()
+
+    def _on_terminate(self) -> None:
+        self._interrupts = max(self._interrupts, 1)
+        self._interrupted.set()
+
+    def _on_hang_up(self) -> None:
+        self._hung_up = True
+        self._interrupted.set()
+
+    async def _stopped(self) -> None:
+        """Returns when the person's pause is in the log, or took too long to get there."""
+        await self._interrupted.wait()
+        if self._hung_up:
+            return
+        began = asyncio.get_running_loop().time()
+        await self._send("pause", {})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PAUSE_SECONDS):
+                await self._paused.wait()
+        left = SECOND_THOUGHT - (asyncio.get_running_loop().time() - began)
+        while left > 0 and self._interrupts < 2:
+            await asyncio.sleep(min(left, 0.05))
+            left -= 0.05
+
+    async def _wind_up(self, lease: Lease) -> None:
+        """Record what was said and not read, and take the last events in."""
+        if self._interrupts >= 2 and not self.outcome.ended:
+            await self._send("cancel", {"reason": "Ctrl-C"})
+        seen = self.outcome.last_seq
+        if self._interrupts and not self.outcome.ended:
+            from planner_app.engine.settle import settle
+
+            await settle(lease, self._history, self._queue)
+        for event in await self._history.load_events(self._run_id, seen):
+            self.take(event)
+
+    # --- showing -------------------------------------------------------------------------------
+
+    def _show(self, event: Event) -> None:
+        if not self._manner.as_json:
+            from planner_app.view.text import progress_line
+
+            line = progress_line(event, columns())
+            if line:
+                say(line)
+            return
+        if self._stdout_open:
+            try:
+                print(event.to_json(), flush=True)
+            except BrokenPipeError:  # its reader has gone; the run goes on
+                self._stdout_open = False
+                let_go_of_stdout()
+
+
+def drive_here(
+    history: History,
+    queue: Queue,
+    run_id: str,
+    settings: Settings,
+    manner: Manner,
+    context: Context,
+) -> tuple[Outcome, int]:
+    """Drive the run; how it ended, and the exit code."""
+    from planner_app.cli.outcome import INTERRUPTED
+
+    async def run() -> Foreground:
+        foreground = Foreground(history, queue, run_id, manner)
+        await foreground.run(settings)
+        return foreground
+
+    foreground = asyncio.run(run())
+    outcome = foreground.outcome
+    if foreground.hung_up and not outcome.ended:
+        from planner_app.queue import ensure_worker
+
+        ensure_worker(queue, context.paths(), context.env)
+        return outcome, INTERRUPTED
+    if outcome.ended:
+        if not manner.as_json:
+            print_outcome(outcome, history)
+        stopped = outcome.state is not None and outcome.state.final == "cancelled"
+        return outcome, INTERRUPTED if foreground.interrupted and stopped else outcome.exit_code
+    if foreground.interrupted or (outcome.state is not None and outcome.state.paused):
+        say(f"paused; go on with: planner resume {run_id}")
+        return outcome, INTERRUPTED
+    say(f'it waits for your answer: planner answer {run_id} "TEXT"')
+    return outcome, outcome.exit_code

@@ -1,0 +1,55 @@
+"""What `planner watch` does: a run's progress from its events, as any process appends them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from planner_app.cli.context import Context, columns, say
+from planner_app.cli.outcome import Outcome, print_outcome
+from planner_app.cli.reading import open_run
+
+if TYPE_CHECKING:
+    from planner_app.domain.events import Event
+    from planner_app.history import History
+
+INTERRUPTED = 130
+
+
+def watch(args: argparse.Namespace, context: Context) -> int:
+    """Follow the run until it ends. Ctrl-C leaves it running."""
+    with open_run(context, args.run) as (history, run_id):
+        try:
+            return asyncio.run(_follow(history, run_id, as_json=args.json))
+        except KeyboardInterrupt:
+            say(f"the run goes on; watch it again with: planner watch {run_id}")
+            return INTERRUPTED
+
+
+async def _follow(history: History, run_id: str, *, as_json: bool) -> int:
+    outcome = Outcome(run_id)
+    async for events in history.follow(run_id):
+        for event in events:
+            outcome.take(event)
+            _print(event, as_json=as_json)
+        sys.stdout.flush()
+        if outcome.ended:
+            break
+    if not as_json:
+        print_outcome(outcome, history)
+    return outcome.exit_code
+
+
+def _print(event: Event, *, as_json: bool) -> None:
+    if as_json:
+        print(event.to_json())
+        return
+    from planner_app.view.text import progress_line
+
+    line = progress_line(event, columns())
+    if line:
+        say(line)
+    if event.type == "question.asked":
+        say(f'answer it with: planner answer {event.run_id} "TEXT"')
