@@ -51,7 +51,7 @@ async def assemble(log: RunLog, services: Services) -> Crew:
     state = log.state
     models = settled_models(state, services)
     spec_for = services.spec_for(state, models)
-    client = await services.models()
+    client = await services.models(state.example)
     modules = _modules(log, state, services)
     task = log.read(state.text_sha) if state.text_sha else state.text
     broker = services.broker(state, modules)

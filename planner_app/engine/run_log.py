@@ -42,7 +42,7 @@ class RunLog:
         """Record facts together. They are in the state once this returns.
 
         Cancelling the caller does not undo them: what is being written is written, and the state
-        follows. Raises FenceLost when another driver has the run.
+        follows. After the run's end nothing is added. Raises FenceLost when another driver has the run.
         """
         if not drafts:
             return []
@@ -53,6 +53,8 @@ class RunLog:
 
     async def _append(self, drafts: Sequence[EventDraft], durable: bool) -> list[Event]:
         async with self._lock:
+            if self.state.final is not None:
+                return []  # the run is over: what was still under way is no part of it
             expected = self._expected(drafts)
             events = await self.history.append(
                 self.run_id, self._fence, drafts, summary=expected.summary(), durable=durable

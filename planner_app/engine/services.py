@@ -57,8 +57,12 @@ class Services:
 
     # --- models --------------------------------------------------------------------------------
 
-    async def models(self) -> ModelClient:
-        """The way to all models."""
+    async def models(self, example: str | None) -> ModelClient:
+        """The way to all models; a bundled example's replies are scripted."""
+        if example is not None:
+            from planner_app.models.scripted import ScriptedClient
+
+            return ScriptedClient(example_folder(example).parent)
         async with self._lock:
             if self._client is None:
                 from planner_app.models.client import open_client
@@ -94,8 +98,7 @@ class Services:
         def spec(role: Role) -> ModelSpec:
             name = models[role]
             if state.example is not None and name.startswith(SCRIPTED):
-                script = example_folder(state.example) / "script.jsonl"
-                return ModelSpec(name=f"{SCRIPTED}{script}")
+                return ModelSpec(name=f"{SCRIPTED}{state.example}/script.jsonl")
             base = self.settings.models.api_base(name)
             options: dict[str, JsonValue] = {}
             if team is not None:

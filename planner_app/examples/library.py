@@ -24,6 +24,8 @@ class Example:
     """Holds script.jsonl, search.json, pages/ and files/."""
     files: tuple[Path, ...]
     """Attachments."""
+    needs_packages: bool = False
+    """Whether its code uses packages that only the sandbox image has."""
 
     @property
     def models(self) -> dict[str, str]:
@@ -61,6 +63,7 @@ def load_example(name: str | None = None) -> Example:
         task=str(said["task"]).strip(),
         folder=folder,
         files=tuple(sorted(attached.iterdir())) if attached.is_dir() else (),
+        needs_packages=bool(said.get("needs_packages", False)),
     )
 
 
