@@ -72,7 +72,10 @@ def planner_call(state: RunState, purpose: Purpose) -> list[Move]:
     if any(m.kind == "model" and m.role != "executor" for m in state.open.values()):
         return []
     turn = state.role_turns.get(role, 0) + 1
+    kind: str = purpose
     if correction_of(state, purpose) is not None:
+        # The roles count their turns apart, so the kind says whose text is put right.
+        kind = f"correct-{purpose}"
         purpose, conversation = "correct", f"correct/{role}-{turn}"
     elif purpose == "check":
         conversation = f"checker/{turn}"
@@ -80,7 +83,7 @@ def planner_call(state: RunState, purpose: Purpose) -> list[Move]:
         conversation = f"planner/{state.planner_chat}"
     return [
         CallModel(
-            id=move_id(state, f"{purpose}/-/0/{turn}"),
+            id=move_id(state, f"{kind}/-/0/{turn}"),
             role=role,
             purpose=purpose,
             conversation=conversation,

@@ -146,8 +146,10 @@ def _nobody_waits(state: RunState, question: OpenQuestion) -> bool:
     if question.kind == "review":
         return state.phase != "reviewing"
     step = state.steps.get(question.step_id or "")
-    if step is None or question.attempt is None:
+    if step is None:
         return False
+    if question.attempt is None:
+        return step.status != "running"
     return step.attempts[question.attempt - 1].outcome is not None
 
 
