@@ -85,11 +85,14 @@ def _apart(scored: list[tuple[int, int, int]]) -> list[tuple[int, int]]:
 
 def _passage(text: str, start: int, end: int) -> Passage:
     spare = max(80, (WINDOW - (end - start)) // 2)
-    low, high = max(0, start - spare), min(len(text), end + spare)
-    if low:
+    page_start = text.rfind("\f", 0, start) + 1
+    page_end = text.find("\f", end)
+    low = max(page_start, start - spare)
+    high = min(len(text) if page_end < 0 else page_end, end + spare)
+    if low > page_start:
         seam = re.compile(r"\s").search(text, low, start)
         low = seam.end() if seam else low
-    if high < len(text):
+    if high == end + spare:
         seam_at = max(text.rfind(" ", end, high), text.rfind("\n", end, high))
         high = seam_at if seam_at > end else high
-    return Passage(text.count("\f", 0, low) + 1, low, text[low:high].strip("\f"))
+    return Passage(text.count("\f", 0, low) + 1, low, text[low:high])

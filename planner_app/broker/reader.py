@@ -88,6 +88,17 @@ class ChildReader:
         async with self._turn:
             await self._end_child()
 
+    @property
+    def busy(self) -> bool:
+        """Whether the child is reading something."""
+        return self._turn.locked()
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id; None when none is running."""
+        child = self._child
+        return child.pid if child is not None and child.returncode is None else None
+
     async def _html(self, fetched: Fetched) -> Readable:
         text = decode(fetched.content, fetched.content_type)
         header: dict[str, object] = {"kind": "html", "url": fetched.url}

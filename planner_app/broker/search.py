@@ -17,7 +17,8 @@ from datetime import datetime
 from planner_app.broker.port import Hit, SearchQuery, ToolFailed
 from planner_app.domain.errors import BadInput
 
-BACKENDS = ("duckduckgo", "brave", "mojeek", "startpage", "google", "yahoo", "yandex")
+BACKENDS = ("duckduckgo", "brave", "mojeek", "startpage", "yahoo")
+"""In the order to try. Neighbours have indexes of their own, so that two can confirm each other."""
 BACKEND_S = 8
 """Seconds that one backend may take."""
 TOTAL_S = 40.0
@@ -94,8 +95,6 @@ class PublicSearch:
                 answer = await loop.run_in_executor(self._threads, self._ask, backend, query)
         except TimeoutError:
             return "timed out"
-        except BadInput:
-            raise
         except Exception as error:  # noqa: BLE001  each backend fails in its own way, and is named
             return " ".join(f"{type(error).__name__}: {error}".split())[:160]
         if answer is None:
