@@ -20,7 +20,9 @@ Path_ = tuple[str, ...]
 Tree = dict[str, Any]
 
 PREFIX = "PLANNER_"
-NOT_SETTINGS = frozenset({"PLANNER_HOME", "PLANNER_DEBUG", "PLANNER_DATABASE_URL"})
+NOT_SETTINGS = frozenset(
+    {"PLANNER_HOME", "PLANNER_DEBUG", "PLANNER_DATABASE_URL", "PLANNER_START_FD"}
+)
 """Variables that are read elsewhere."""
 FOR_TESTS = "PLANNER_TEST_"
 """Variables that tests read, and programs started by them inherit."""

@@ -1,4 +1,4 @@
-"""What `planner models` prints: team, profiles, keys, servers; and how a small call to each went."""
+"""What `planner models` prints: team, profiles, keys, servers; how a small call to each went."""
 
 from __future__ import annotations
 

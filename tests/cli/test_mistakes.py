@@ -1,0 +1,202 @@
+"""What people get wrong: one line on stderr, the right exit code, nothing delegated."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from planner_app.history import History
+from planner_app.settings_paths import find_paths
+
+
+def _one_line(done, code: int, *said: str) -> None:
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("planner: ")
+    for words in said:
+        assert words in lines[0]
+    assert "Traceback" not in done.stderr
+
+
+SCRIPTED = ("--planner", "scripted:nowhere.jsonl", "--sandbox", "unsafe-host")
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (["run"], 2, "there is no task"),
+        (["run", ""], 2, "the task is empty"),
+        (["run", " \n "], 2, "the task is empty"),
+        (["run", "-"], 2, "the task is empty"),
+        (["run", "x", "--file", "nowhere.csv"], 2, "nowhere.csv does not exist"),
+        (["run", "x", "--dir", "nowhere"], 2, "nowhere does not exist"),
+        (["run", "x", "--file", "."], 2, "is a folder"),
+        (["run", "x", "--schema", "nowhere.json"], 2, "nowhere.json does not exist"),
+        (["run", "x", "--team", "defalt"], 2, "did you mean default?"),
+        (["run", "x", "--max-usd", "a lot"], 2, "--max-usd cannot be 'a lot'"),
+        (["run", "x", "--max-usd", "-1"], 2, "--max-usd"),
+        (["run", "x", "--max-minutes", "0"], 2, "--max-minutes"),
+        (["run", "x", "--net", "everywhere"], 2, "--net cannot be 'everywhere'"),
+        (["run", "x", "--nett", "off"], 2, "did you mean --net?"),
+        (["run", "x", "--example"], 2, "an example brings its own task"),
+        (["run", "--example", "nowhere"], 2, "there are: "),
+        (["run", "x"], 4, "planner run --example"),
+        (["run", "x", "--planner", "openai/gpt-5.6"], 4, "OPENAI_API_KEY"),
+        (["tasks", "--limit", "0"], 2, "--limit"),
+        (["find", "!!"], 2, "no word"),
+        (["show", "last"], 2, "delegate a first task"),
+        (["watch", "r_x"], 2, "delegate a first task"),
+        (["replay", "last", "--speed", "fast"], 2, "--speed cannot be 'fast'"),
+        (["config", "show", "budgte"], 2, "no key 'budgte'"),
+        (["config", "set", "budget.usdd", "1"], 2, "did you mean budget.usd?"),
+        (["sandbox", "exec", "nowhere.py"], 2, "nowhere.py cannot be read"),
+        (["web", "fetch", "http://127.0.0.1/"], 1, "only public addresses"),
+        (["web", "fetch", "file:///etc/passwd"], 1, ""),
+        (["worker", "stop", "--wait", "soon"], 2, "--wait cannot be 'soon'"),
+        ([], 2, "the screen needs a terminal"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_one_line_and_the_exit_code(planner, args, code, said) -> None:
+    _one_line(planner(*args), code, said)
+
+
+def test_a_task_of_a_megabyte_is_sent_to_an_attachment(planner) -> None:
+    done = planner("run", "-", stdin="word " * 200_000)
+    _one_line(done, 2, "--file")
+
+
+def test_a_binary_task_is_refused(planner) -> None:
+    _one_line(planner("run", "-", stdin=b"\xff\xfe\x00\x01"), 2, "not UTF-8 text")
+
+
+def test_an_attachment_over_the_limit_names_the_limit(planner, folder: Path) -> None:
+    (folder / "big.bin").write_bytes(b"x" * 2048)
+    done = planner("run", "x", "--file", "big.bin", PLANNER_ATTACHMENTS_MAX_FILE="1k")
+    _one_line(done, 2, "big.bin", "limit")
+
+
+def test_a_key_in_the_wrong_variable_is_said_and_not_printed(planner) -> None:
+    key = "sk-ant-" + "q" * 40
+    done = planner("run", "x", "--planner", "openai/gpt-5.6", OPENAI_API_KEY=key)
+    _one_line(done, 4, "ANTHROPIC_API_KEY")
+    assert key not in done.stderr
+
+
+def test_a_key_with_white_space_is_said_and_not_printed(planner) -> None:
+    done = planner("run", "x", "--planner", "openai/gpt-5.6", OPENAI_API_KEY="sk-abc def")
+    _one_line(done, 4, "white space")
+    assert "abc def" not in done.stderr
+
+
+def test_an_engine_that_is_absent_stops_a_persons_own_task(planner, folder: Path) -> None:
+    nowhere = f"unix://{folder}/no.sock"
+    done = planner("run", "x", "--planner", "scripted:x.jsonl", DOCKER_HOST=nowhere)
+    _one_line(done, 4, "no container engine answers")
+    assert planner("tasks").stdout == ""
+
+
+def test_a_mistake_in_the_settings_does_not_keep_people_from_their_tasks(planner) -> None:
+    config = find_paths(os.environ).config_file
+    config.parent.mkdir(parents=True)
+    config.write_text("[budget]\nusdd = 3\n", encoding="utf-8")
+    _one_line(planner("run", "x"), 2, "config.toml", "did you mean budget.usd?")
+    assert planner("tasks").returncode == 0
+
+
+@pytest.fixture
+def database() -> Path:
+    path = find_paths(os.environ).database
+    History.open(path).close()
+    return path
+
+
+def test_a_newer_database_is_left_alone(planner, database: Path) -> None:
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'from_the_future'")
+    connection.close()
+    _one_line(planner("tasks"), 4, "newer")
+
+
+def test_a_corrupt_database_is_said(planner, database: Path) -> None:
+    database.write_bytes(b"this is no database" * 500)
+    _one_line(planner("tasks"), 4, str(database))
+
+
+def test_a_data_folder_that_is_a_file_is_said(planner, folder: Path) -> None:
+    (folder / "file").write_text("", encoding="utf-8")
+    _one_line(planner("worker", "start", PLANNER_HOME=str(folder / "file")), 4, "file")
+
+
+def test_unknown_runs_name_the_nearest(planner, database: Path) -> None:
+    _one_line(planner("show", "r_nothing"), 2, "there is no run")
+
+
+def test_what_nobody_foresaw_is_one_line_and_a_traceback_in_the_log(planner, folder: Path) -> None:
+    (folder / "broken").mkdir()
+    (folder / "broken" / "sitecustomize.py").write_text(
+        "import planner_app.cli.lists as lists\n"
+        "def broken(*_): raise RuntimeError('what is this')\n"
+        "lists.list_tasks = broken\n",
+        encoding="utf-8",
+    )
+    import planner_app
+
+    root = str(Path(planner_app.__file__).parent.parent)
+    path = os.pathsep.join([root, str(folder / "broken")])
+    done = planner("tasks", PYTHONPATH=path)
+    _one_line(done, 1, "RuntimeError: what is this", "planner.log")
+    log = find_paths(os.environ).log_file.read_text(encoding="utf-8")
+    assert "Traceback" in log
+    loud = planner("tasks", PYTHONPATH=path, PLANNER_DEBUG="1")
+    assert "Traceback" in loud.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
+    import subprocess
+    import sys
+
+    import planner_app
+
+    env = {**os.environ, "PYTHONPATH": str(Path(planner_app.__file__).parent.parent)}
+    command = f"{sys.executable} -m planner_app config show | head -c 1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_lists_are_empty_before_the_first_task(planner) -> None:
+    assert json.loads(planner("tasks", "--json").stdout) == {"runs": []}
+    assert json.loads(planner("find", "words", "--json").stdout) == {"hits": []}
+    assert json.loads(planner("worker", "status", "--json").stdout) == {"workers": []}
+
+
+def test_settings_round_trip_through_the_command_line(planner) -> None:
+    assert planner("config", "set", "budget.usd", "0.5").returncode == 0
+    shown = json.loads(planner("config", "show", "budget", "--json").stdout)
+    assert shown["values"]["budget.usd"]["value"] == 0.5
+    assert shown["values"]["budget.usd"]["origin"].endswith("config.toml")
+    paths = json.loads(planner("config", "path", "--json").stdout)
+    assert paths["config"] == shown["values"]["budget.usd"]["origin"]
+
+
+def test_doctor_says_what_is_missing_and_exits_4(planner, folder: Path) -> None:
+    done = planner("doctor", "--json", DOCKER_HOST=f"unix://{folder}/no.sock")
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert done.returncode == 4
+    assert not checks["engine"]["ok"]
+    assert checks["engine"]["fix"]
+    assert not checks["models"]["ok"]
+    assert checks["python"]["ok"]
