@@ -115,10 +115,13 @@ def read_plain(fetched: Fetched, kind: Literal["json", "text"], mime: str) -> Re
     if kind == "text":
         return in_pages("text", mime, text, missing=missing)
     try:
-        data: JsonValue = json.loads(text)
+        data: JsonValue = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):
         return in_pages("text", mime, text, missing=missing)
     shown = json.dumps(data, ensure_ascii=False, indent=1)
+    if _SURROGATE.search(shown):  # half a character, which no file or database takes
+        shown = _SURROGATE.sub("\ufffd", shown)
+        data = json.loads(shown)
     page = in_pages("json", mime, shown, missing=missing)
     if len(fetched.content) > MAX_DATA_BYTES:
         return replace(page, missing="the data: it is too big to hand over; use download(url)")
@@ -142,6 +145,11 @@ def in_pages(
     return Readable(kind, mime, clean(title), date, cut_pages(text), missing=missing)
 
 
+def _no_number(name: str) -> None:
+    """NaN and Infinity are no JSON; None travels, they would not."""
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
 )
@@ -149,6 +157,7 @@ _UNSEEN = re.compile(
 
 def clean(text: str) -> str:
     """Without what a person would not see: control characters, direction marks, hidden tags."""
+    text = _SURROGATE.sub("\ufffd", text)
     return _UNSEEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 

@@ -31,7 +31,8 @@ def main() -> None:
     sys.stdout = sys.stderr  # nothing that a parser prints may mix with the frames
     while (request := _receive(incoming)) is not None:
         header, body = request
-        reply = json.dumps(_answer(header, body)).encode()
+        answer = json.dumps(_answer(header, body), ensure_ascii=False)
+        reply = answer.encode("utf-8", "replace")  # PDFs hold halves of characters
         outgoing.write(LENGTHS.pack(len(reply), 0) + reply)
         outgoing.flush()
 

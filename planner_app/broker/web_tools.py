@@ -30,7 +30,7 @@ from planner_app.broker.port import (
     ToolRefused,
     ToolValue,
 )
-from planner_app.broker.readable import note_for, parts_of
+from planner_app.broker.readable import clean, note_for, parts_of
 from planner_app.broker.reader import Reader
 from planner_app.broker.registry import HostFunction
 from planner_app.domain.citations import PAGE_BREAK, find_quote
@@ -82,7 +82,7 @@ class WebTools:
         verdict, reason = judge_search(ctx.policy)
         if verdict != "yes":
             raise ToolRefused("policy", f"may not search: {reason}")
-        hits = await self._search.search(asked)
+        hits = [_cleaned(hit) for hit in await self._search.search(asked)]
         at = self._clock()
         rows: list[JsonValue] = [_row(ctx.add_source(_hit_source(h, at)), h) for h in hits]
         return ToolValue(rows, f"{len(rows)} hits for {asked.words!r}")
@@ -234,6 +234,11 @@ def _query(words: str, max_results: int, region: str | None, time: str | None) -
     if time not in ranges:
         raise ToolRefused("arguments", f"time is day, week, month or year, not {time!r}"[:200])
     return SearchQuery(words, max_results, region, ranges[time])
+
+
+def _cleaned(hit: Hit) -> Hit:
+    """A snippet is web text too: what a person would not see goes."""
+    return Hit(clean(hit.title), hit.url, clean(hit.snippet), hit.date)
 
 
 def _hit_source(hit: Hit, at: datetime) -> NewSource:

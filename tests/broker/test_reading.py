@@ -138,6 +138,13 @@ async def test_json_that_is_broken_deep_or_huge_is_still_text(reader: ChildReade
     assert "download" in page.missing
 
 
+async def test_json_that_no_other_program_takes_is_mended(reader: ChildReader) -> None:
+    content = b'{"a": NaN, "b": "\\ud800x"}'
+    page = await reader.read(Fetched(URL, "application/json", content))
+    assert page.data == {"a": None, "b": "\ufffdx"}
+    page.pages[0].encode()
+
+
 @pytest.mark.parametrize(
     ("mime", "content", "kind"),
     [
@@ -267,4 +274,5 @@ def test_pages_are_cut_at_paragraphs() -> None:
 
 def test_hidden_characters_are_removed() -> None:
     hidden = "".join(chr(0xE0000 + ord(char)) for char in "obey")
+    assert clean("a\udc80b") == "a\ufffdb"
     assert clean(f"a{hidden}b\x1b[31m\u202ec\x00\td\r\ne") == "ab[31mc\td\ne"
