@@ -26,7 +26,12 @@ Say = Callable[[str], None]
 
 LOCK_FILE = Path("/run/planner-dockerd.lock")
 LOG_FILE = Path("/var/log/planner-dockerd.log")
+SYSTEMD = Path("/run/systemd/system")
+PID_FILE = Path("/var/run/docker.pid")
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+"""Where system programs are, which a user's path may lack."""
 ENGINE_PACKAGES = ("docker.io", "iptables")
+NOT_FOUND = 127
 START_SECONDS = 40.0
 """How long a started daemon may take to answer; 10 s is usual."""
 
@@ -89,11 +94,15 @@ def ensure_engine(say: Say = lambda _: None) -> EngineState:
     refusal = _refusal(endpoint)
     if refusal is not None:
         return refusal
-    with _only_one(LOCK_FILE):
-        answer = ping(endpoint)
-        if answer.kind == "ok":  # another set-up was faster
-            return _state_of(endpoint, answer)
-        return _install_and_start(endpoint, say)
+    try:
+        with _only_one(LOCK_FILE):
+            answer = ping(endpoint)
+            if answer.kind == "ok":  # another set-up was faster
+                return _state_of(endpoint, answer)
+            return _install_and_start(endpoint, say)
+    except OSError as error:  # a read-only system, for one
+        why = f"no container engine answers, and none can be set up: {error}"
+        return EngineState(False, endpoint.url, why=why, fix=FIX_NO_ENGINE)
 
 
 def apt_install(packages: Sequence[str], say: Say = lambda _: None) -> AptResult:
@@ -143,7 +152,7 @@ def _state_of(endpoint: Endpoint, answer: Ping) -> EngineState:
     if answer.kind == "denied":
         fix = "run as root, or join the engine's group: usermod -aG docker $USER, then log in again"
     elif endpoint.is_default:
-        fix = FIX_NO_ENGINE
+        fix = FIX_NO_ENGINE if answer.kind == "absent" else "restart the engine"
     else:
         fix = f"start that engine, or unset {endpoint.origin} to use the local one"
     return EngineState(False, endpoint.url, why=answer.why, fix=fix)
@@ -171,11 +180,16 @@ def _may_mount() -> bool:
 
     Without it a daemon starts and answers, but can unpack no image.
     """
+    return _quietly(["unshare", "--mount", "true"]) in {0, NOT_FOUND}
+
+
+def _quietly(command: Sequence[str]) -> int:
+    """Exit code of a small program whose words nobody needs; NOT_FOUND when it does not exist."""
     try:
-        probe = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
-    except OSError:  # no unshare to ask with: the daemon will tell
-        return True
-    return probe.returncode == 0
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError:
+        return NOT_FOUND
+    return done.returncode
 
 
 def _dockerd() -> str | None:
@@ -183,8 +197,7 @@ def _dockerd() -> str | None:
 
 
 def _daemon_path() -> str:
-    """The path with the folders of system programs, which a user's shell may lack."""
-    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    return os.pathsep.join([os.environ.get("PATH", ""), *SYSTEM_FOLDERS])
 
 
 @contextlib.contextmanager
@@ -201,10 +214,20 @@ def _install_and_start(endpoint: Endpoint, say: Say) -> EngineState:
         if not installed.ok:
             why = f"no container engine answers, and apt could not install one: {installed.why}"
             return EngineState(False, endpoint.url, why=why, fix=FIX_NO_ENGINE)
+    if SYSTEMD.is_dir():
+        say("starting the docker service (about 10 s)")
+        _quietly(["systemctl", "start", "docker"])
     if _is_coming_up():  # the package's own service, or one that is still starting
         answer = _wait_for(endpoint, START_SECONDS, lambda: not _is_coming_up())
         if answer.kind == "ok":
             return EngineState(True, endpoint.url, version=answer.version, started=True)
+        if _is_coming_up():  # a second one beside it would break both
+            return _state_of(endpoint, Ping("silent", "dockerd runs, but does not answer"))
+    return _climb_ladder(endpoint, say)
+
+
+def _climb_ladder(endpoint: Endpoint, say: Say) -> EngineState:
+    """Start the daemon with ever fewer wishes, until one stays."""
     last_words = ""
     for flags in FLAG_LADDER:
         shown = f" with {' '.join(flags)}" if flags else ""
@@ -220,13 +243,11 @@ def _install_and_start(endpoint: Endpoint, say: Say) -> EngineState:
 
 def _is_coming_up() -> bool:
     """Whether a daemon that does not answer yet is alive, by the pid file it writes first."""
-    for pid_file in (Path("/run/docker.pid"), Path("/var/run/docker.pid")):
-        try:
-            pid = int(pid_file.read_text().strip())
-            return "dockerd" in Path(f"/proc/{pid}/comm").read_text()
-        except (OSError, ValueError):
-            continue
-    return False
+    try:
+        pid = int(PID_FILE.read_text().strip())
+        return "dockerd" in Path(f"/proc/{pid}/cmdline").read_text()
+    except (OSError, ValueError):  # never started, or gone
+        return False
 
 
 def _start_dockerd(endpoint: Endpoint, flags: Sequence[str]) -> tuple[Ping, str]:
@@ -245,9 +266,18 @@ def _start_dockerd(endpoint: Endpoint, flags: Sequence[str]) -> tuple[Ping, str]
         )
     answer = _wait_for(endpoint, START_SECONDS, lambda: daemon.poll() is not None)
     if answer.kind != "ok" and daemon.poll() is None:
-        daemon.terminate()
-        daemon.wait(15)
+        _stop(daemon)
     return answer, _last_error(LOG_FILE, log_start)
+
+
+def _stop(daemon: subprocess.Popen[bytes]) -> None:
+    """End a daemon of our own that never answered, so that the next one has the machine alone."""
+    daemon.terminate()
+    try:
+        daemon.wait(15)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
 
 
 def _wait_for(endpoint: Endpoint, seconds: float, gave_up: Callable[[], bool]) -> Ping:
