@@ -11,6 +11,11 @@ MAX_CHARS = 12_000
 
 def observation_text(result: ActionResult, turn: int) -> str:
     """The observation as the model gets it, marked as data: it may hold web content."""
+    return f"{_headline(result)}\n{fence_untrusted(observation_body(result), f'action {turn}')}"
+
+
+def observation_body(result: ActionResult) -> str:
+    """What came back, without the marks around it."""
     parts = []
     if result.stdout:
         parts.append(f"Output:\n{cut_middle(result.stdout, MAX_CHARS // 2)}")
@@ -25,8 +30,7 @@ def observation_text(result: ActionResult, turn: int) -> str:
     parts += _shown(result)
     if result.files:
         parts.append(f"Files written: {', '.join(result.files[:30])}")
-    body = "\n".join(parts) or "(no output)"
-    return f"{_headline(result)}\n{fence_untrusted(body, f'action {turn}')}"
+    return "\n".join(parts) or "(no output)"
 
 
 def _shown(result: ActionResult) -> list[str]:

@@ -220,21 +220,11 @@ class ModelStarted(EventData):
     parent_request: str | None = None
     """Move whose request this one continues; None: `appended` is the whole conversation."""
     appended: list[str] = Field(default_factory=list)
-    """sha256 of the messages that this request adds, in order."""
+    """sha256 of the messages that this request adds, in order; after a parent, its reply first."""
     params: dict[str, Any] = Field(default_factory=dict)
     reserved_tokens: int = 0
     reserved_usd: float | None = None
     """Worst case, charged until the call ends; None: the price is unknown."""
-
-
-class ModelRetried(EventData):
-    """An attempt at the call failed and is tried again."""
-
-    number: int
-    """1 for the first retry."""
-    kind: str
-    message: str
-    wait_s: float
 
 
 class ModelUsage(EventData):
@@ -247,6 +237,21 @@ class ModelUsage(EventData):
     """None: not told."""
     cached_tokens: int | None = None
     source: Literal["provider", "estimated", "none"] = "none"
+
+
+class ModelRetried(EventData):
+    """An attempt at the call failed and is tried again."""
+
+    number: int
+    """1 for the first retry."""
+    kind: str
+    message: str
+    wait_s: float
+    superseded: bool = False
+    """Text was shown already; it does not count."""
+    usage: ModelUsage = Field(default_factory=ModelUsage)
+    """What the failed try is billed for all the same."""
+    usd: float | None = 0.0
 
 
 class ModelFinished(EventData):

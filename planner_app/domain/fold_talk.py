@@ -62,7 +62,8 @@ def _model_finished(state: RunState, event: Event, data: dict[str, Any]) -> RunS
     if move is None:
         return state
     conversation = data["conversation"]
-    before = () if move.restart else state.conversations.get(conversation, ())
+    # What a request adds to its parent begins with the parent's reply, which stands there already.
+    before = () if move.restart else state.conversations.get(conversation, ())[:-1]
     usage = data["usage"]
     state = state.model_copy(
         update={
@@ -132,6 +133,20 @@ def _charged(state: RunState, data: dict[str, Any]) -> RunState:
     if role != "executor":
         turns = {**turns, role: turns.get(role, 0) + 1}
     return state.model_copy(update={"spent": charged, "role_turns": turns})
+
+
+def _model_retried(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
+    """A failed try may be billed; it is no call of its own."""
+    usage, usd = data["usage"], data["usd"]
+    spent = state.spent
+    charged = spent.model_copy(
+        update={
+            "tokens": spent.tokens + usage["prompt_tokens"] + usage["completion_tokens"],
+            "usd": spent.usd + (usd or 0.0),
+            "unpriced_calls": spent.unpriced_calls + (1 if usd is None else 0),
+        }
+    )
+    return state.model_copy(update={"spent": charged})
 
 
 def _model_orphaned(state: RunState, event: Event, _data: dict[str, Any]) -> RunState:
@@ -293,6 +308,7 @@ HANDLERS: dict[str, Callable[[RunState, Event, dict[str, Any]], RunState]] = {
     "model.started": _model_started,
     "model.finished": _model_finished,
     "model.failed": _model_failed,
+    "model.retried": _model_retried,
     "model.orphaned": _model_orphaned,
     "review.decided": _review_decided,
     "reply.refused": _reply_refused,

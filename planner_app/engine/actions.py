@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from planner_app.agents.observation import observation_text
+from planner_app.agents.observation import observation_body, observation_text
 from planner_app.domain.catalogue import ActionFinished, ActionStarted, SessionLost
 from planner_app.domain.errors import PlannerError
 from planner_app.domain.events import EventDraft
@@ -93,7 +93,7 @@ class Actions:
             files=[name[:200] for name in result.files[:30]],
             displays=[display.mime[:60] for display in result.displays[:32]],
             code_key=code_key(code),
-            observation_key=observation_key(observation),
+            observation_key=observation_key(observation_body(result)),
         )
         blobs = await self._blobs(result, observation)
         draft: EventDraft = finished.draft(**where, actor="executor", blobs=blobs)

@@ -72,7 +72,16 @@ async def assemble(log: RunLog, services: Services) -> Crew:
     live = LiveText(services.live, state.run_id)
     outcomes = Outcomes(log, sessions, around)
     calls = ModelCalls(
-        log, client, spec_for, around, outcomes, live, services.scrub, services.daily_left
+        log,
+        client,
+        spec_for,
+        around,
+        outcomes,
+        live,
+        services.scrub,
+        services.daily_left,
+        services.deadline,
+        services.limiter,
     )
     actions = Actions(log, sessions, live, limits.action_seconds, services.scrub)
     specs = {role: spec_for(role) for role in ROLES}

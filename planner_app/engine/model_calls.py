@@ -29,6 +29,7 @@ from planner_app.engine.live import LiveStream, LiveText
 from planner_app.engine.outcomes import Outcomes
 from planner_app.engine.run_log import RunLog
 from planner_app.models.language import guess_language, language_share
+from planner_app.models.limiter import Limiter
 from planner_app.models.port import (
     Delta,
     Message,
@@ -41,7 +42,7 @@ from planner_app.models.port import (
     ReplyKey,
     Usage,
 )
-from planner_app.models.retry import complete_with_retry
+from planner_app.models.retry import Retry, complete_with_retry
 from planner_app.models.thinking import measure_switches
 
 MAX_TOKENS = {"planner": 8_000, "executor": 4_000, "checker": 2_000}
@@ -82,6 +83,8 @@ class ModelCalls:
         live: LiveText,
         scrub: Callable[[str], str],
         daily_left: Callable[[], float | None],
+        deadline_for: Callable[[str], float | None],
+        limiter: Limiter,
     ) -> None:
         self._log = log
         self._client = client
@@ -91,6 +94,8 @@ class ModelCalls:
         self._live = live
         self._scrub = scrub
         self._daily_left = daily_left
+        self._deadline_for = deadline_for
+        self._limiter = limiter
 
     async def perform(self, move: CallModel) -> None:
         """Make the call; afterwards its reply, or why there is none, is in the log."""
@@ -198,7 +203,11 @@ class ModelCalls:
         turn = prepared.turn
         encoded = [m.model_dump_json().encode() for m in turn.messages]
         shas = await self._log.put(*encoded)
-        parent = None if turn.restart else self._log.state.requests.get(turn.conversation)
+        parent = None
+        if not turn.restart:
+            state = self._log.state
+            parent = state.requests.get(turn.conversation)
+            shas = [*state.conversations.get(turn.conversation, ())[-1:], *shas]
         await self._log.append(
             ModelStarted(
                 role=move.role,
@@ -227,7 +236,7 @@ class ModelCalls:
             max_tokens=prepared.max_tokens,
             temperature=None,
             json_schema=None if schema is None else answer_schema(schema),
-            deadline_s=DEADLINE_SECONDS,
+            deadline_s=self._deadline_for(prepared.spec.name) or DEADLINE_SECONDS,
             key=ReplyKey(
                 role=move.role,
                 purpose=move.purpose,
@@ -240,13 +249,23 @@ class ModelCalls:
         def on_delta(delta: Delta) -> None:
             stream.write(delta.kind, delta.text)
 
-        async def on_retry(number: int, error: ModelError, wait_s: float) -> None:
+        def on_retry(retry: Retry) -> None:
             stream.restart()
-            message = self._scrub(str(error))[:1000]
-            retried = ModelRetried(number=number, kind=error.kind, message=message, wait_s=wait_s)
-            await self._log.append(retried.draft(**_where(move)))
+            error = retry.error
+            retried = ModelRetried(
+                number=retry.number,
+                kind=error.kind,
+                message=self._scrub(str(error))[:1000],
+                wait_s=retry.wait_s,
+                superseded=retry.superseded,
+                usage=_usage(error.usage) if error.usage is not None else ModelUsage(),
+                usd=error.cost.usd if error.cost is not None else 0.0,
+            )
+            self._log.append_soon(retried.draft(**_where(move)))
 
-        return await complete_with_retry(self._client, request, on_delta, on_retry)
+        return await complete_with_retry(
+            self._client, request, on_delta, on_retry, limiter=self._limiter
+        )
 
     def _failed(self, move: CallModel, spec: ModelSpec, error: ModelError) -> EventDraft:
         usage = _usage(error.usage) if error.usage is not None else ModelUsage()

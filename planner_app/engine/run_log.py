@@ -42,14 +42,22 @@ class RunLog:
         """Record facts together. They are in the state once this returns.
 
         Cancelling the caller does not undo them: what is being written is written, and the state
-        follows. After the run's end nothing is added. Raises FenceLost when another driver has the run.
+        follows. After the run's end nothing is added. Raises FenceLost when another driver has
+        the run.
         """
         if not drafts:
             return []
+        return await asyncio.shield(self._started(drafts, durable))
+
+    def append_soon(self, *drafts: EventDraft) -> None:
+        """Record facts without waiting; they come before whatever is appended later."""
+        self._started(drafts, durable=False)
+
+    def _started(self, drafts: Sequence[EventDraft], durable: bool) -> asyncio.Task[list[Event]]:
         task = asyncio.create_task(self._append(drafts, durable))
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
-        return await asyncio.shield(task)
+        return task
 
     async def _append(self, drafts: Sequence[EventDraft], durable: bool) -> list[Event]:
         async with self._lock:

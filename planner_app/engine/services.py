@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 from pydantic import JsonValue
 
@@ -17,11 +19,13 @@ from planner_app.broker.services import open_recorded, open_web
 from planner_app.domain.catalogue import Role
 from planner_app.domain.errors import ModelMissing
 from planner_app.domain.state import RunState
-from planner_app.domain.teams import TeamChoice, choose_team
+from planner_app.domain.teams import TeamChoice, choose_team, provider_of
+from planner_app.engine.recordings import load_recording
 from planner_app.examples.library import example_folder
 from planner_app.history import History
 from planner_app.history.live import LiveWriter, live_file
 from planner_app.history.scrub import Scrubber
+from planner_app.models.limiter import Limiter
 from planner_app.models.port import ModelClient, ModelSpec
 from planner_app.queue.embedded import Queue
 from planner_app.sandbox.limits import Limits
@@ -54,6 +58,8 @@ class Services:
         self._launchers: dict[SandboxKind, Launcher] = {}
         self._tools: dict[str | None, ToolServices] = {}
         self._lock = asyncio.Lock()
+        self.limiter = Limiter(clock=time.monotonic)
+        """What all runs of this process keep to at each provider."""
 
     # --- models --------------------------------------------------------------------------------
 
@@ -65,15 +71,33 @@ class Services:
             return ScriptedClient(example_folder(example).parent)
         async with self._lock:
             if self._client is None:
-                from planner_app.models.client import open_client
-
-                models = self.settings.models
-                self._client = open_client(
-                    profiles_file=self.settings.paths.profiles_file,
-                    prices={n: p.model_dump() for n, p in models.prices.items()},
-                    keys=self._keys,
-                )
+                self._client = self._open_models()
             return self._client
+
+    def _open_models(self) -> ModelClient:
+        from planner_app.models.client import open_client
+        from planner_app.models.litellm_client import LiteLLMOptions
+        from planner_app.models.prices import parse_price
+        from planner_app.models.profiles import ProfileBook
+
+        said = self.settings.models
+        options = LiteLLMOptions(
+            profiles=ProfileBook.load(self.settings.paths.profiles_file),
+            prices={
+                name: parse_price(name, price.model_dump(exclude_none=True))
+                for name, price in said.prices.items()
+            },
+            api_bases=said.api_bases,
+            key_for=self._key_for,
+        )
+        load = partial(load_recording, self.history, self.queue)
+        return open_client(options, recordings=load)
+
+    def _key_for(self, model: str) -> str | None:
+        """The key of a model's provider; None: litellm looks by itself, or none is needed."""
+        provider = provider_of(model)
+        names = () if provider is None else (provider.variable, *provider.other_variables)
+        return next((self._keys[name] for name in names if name in self._keys), None)
 
     def default_models(self, team: str) -> dict[str, str]:
         """Role to model for a task that leaves it open; empty when nothing is configured."""

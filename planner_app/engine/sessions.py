@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from planner_app.agents.observation import observation_text
+from planner_app.agents.observation import observation_body
 from planner_app.domain.catalogue import SessionLost, SessionRebuilt, SessionStarted
 from planner_app.domain.events import Event
 from planner_app.domain.loops import observation_key
@@ -185,7 +185,7 @@ class Sessions:
             turn = event.data["turn"]
             lane.begin(turn, 1, live=False)
             result = await session.run(self._log.read(codes[event.move_id]))
-            key = observation_key(observation_text(result, turn))
+            key = observation_key(observation_body(result))
             if key != event.data["observation_key"]:
                 differences.append(f"turn {turn}: the observation differs from the recorded one")
             if lane.missed:
