@@ -17,6 +17,7 @@ from planner_app.cli.reading import copy_artifacts, open_run
 from planner_app.cli.run import FIRST
 from planner_app.cli.team import settle_team
 from planner_app.domain.errors import BadInput, EngineMissing, ImageMissing
+from planner_app.domain.teams import ROLES
 
 if TYPE_CHECKING:
     from planner_app.domain.teams import Team
@@ -248,11 +249,10 @@ def _check_keys(team: Team, settings: Settings, context: Context) -> None:
     from planner_app.settings_keys import check_key_for
 
     own = settings.teams.get(team.name)
-    for role, model in team.models.items():
-        has_base = settings.models.api_base(model) is not None
-        if own is not None and own.base_for(role) is not None:  # type: ignore[arg-type]
-            has_base = True
-        if not has_base:
+    for role in ROLES:
+        model = team.models[role]
+        base = settings.models.api_base(model) or (own.base_for(role) if own else None)
+        if base is None:
             check_key_for(model, context.env)
 
 
@@ -260,19 +260,18 @@ def _check_price(args: argparse.Namespace, team: Team, settings: Settings) -> No
     """A budget in dollars binds only models whose price is known."""
     if args.max_usd is None or args.max_tokens is not None or settings.budget.usd is None:
         return
-    unpriced = [
-        model
-        for model in dict.fromkeys(team.models.values())
-        if not model.startswith(_FREE) and model not in settings.models.prices
-    ]
-    if not unpriced:
-        return
-    from planner_app.models.client import open_client
+    from planner_app.cli.model_client import open_models
     from planner_app.models.port import ModelSpec
 
-    client = open_client(profiles_file=settings.paths.profiles_file)
-    for model in unpriced:
-        if client.price(ModelSpec(name=model)) is None:
+    client = open_models(settings, {})
+    own = settings.teams.get(team.name)
+    for role in ROLES:
+        model = team.models[role]
+        base = None if own is None else own.base_for(role)
+        if (
+            not model.startswith(_FREE)
+            and client.price(ModelSpec(name=model, api_base=base)) is None
+        ):
             raise BadInput(
                 f"the price of {model} is unknown, so --max-usd cannot bind it",
                 f'add --max-tokens, or set models.prices."{model}"',

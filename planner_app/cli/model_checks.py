@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from planner_app.cli.context import Context, emit, one_line
 from planner_app.domain.errors import ModelMissing, PlannerError
+from planner_app.domain.teams import ROLES
 
 if TYPE_CHECKING:
     from planner_app.domain.teams import LocalServer
@@ -137,22 +138,17 @@ def _spec(name: str, settings: Settings, args: argparse.Namespace | None = None)
     team = settings.teams.get(getattr(args, "team", None) or settings.team)
     base = settings.models.api_base(name)
     if team is not None and base is None:
-        roles = {"planner": team.planner, "executor": team.executor, "checker": team.checker}
-        own = [role for role, model in roles.items() if model == name]
-        base = team.base_for(own[0]) if own else None  # type: ignore[arg-type]
+        own = [role for role in ROLES if getattr(team, role) == name]
+        base = team.base_for(own[0]) if own else None
     return ModelSpec(name=name, api_base=base)
 
 
 async def _check_all(
     known: list[Known], settings: Settings, keys: dict[str, Key]
 ) -> list[Answered]:
-    from planner_app.models.client import open_client
+    from planner_app.cli.model_client import open_models
 
-    client = open_client(
-        profiles_file=settings.paths.profiles_file,
-        prices={name: price.model_dump() for name, price in settings.models.prices.items()},
-        keys={key.variable: key.secret for key in keys.values()},
-    )
+    client = open_models(settings, keys)
     try:
         return list(await asyncio.gather(*(_check(client, model) for model in known)))
     finally:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
     from planner_app.sandbox import ActionResult, GuestCall, GuestReply
+    from planner_app.sandbox.options import SandboxOptions
     from planner_app.settings import Settings
 
 MAX_CODE_BYTES = 5_000_000
@@ -105,7 +106,7 @@ async def _execute(codes: list[tuple[str, str]], settings: Settings, *, as_json:
     from planner_app.sandbox import Limits, SessionSpec, open_launcher
 
     spec = SessionSpec("exec", "exec", 1, Limits.parse(settings.sandbox.limits()))
-    launcher = open_launcher(settings.sandbox.kind, settings)
+    launcher = await open_launcher(settings.sandbox.kind, _options(settings))
     worst = 0
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -125,6 +126,18 @@ async def _execute(codes: list[tuple[str, str]], settings: Settings, *, as_json:
         await launcher.close()
         loop.remove_signal_handler(signal.SIGINT)
     return worst
+
+
+def _options(settings: Settings) -> SandboxOptions:
+    from planner_app.sandbox.options import SandboxOptions
+
+    return SandboxOptions(
+        home=settings.paths.data,
+        packages=settings.sandbox.packages,
+        pool_size=0,
+        runtime=settings.sandbox.runtime or "",
+        preload=settings.sandbox.preload,
+    )
 
 
 async def _run_one(session: Any, code: str, interrupted: asyncio.Event) -> ActionResult:
