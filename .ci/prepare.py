@@ -32,7 +32,7 @@ sys.exit(main())
 """
 
 
-class RefusalError(Exception):
+class Refusal(Exception):
     """The machine lacks something: what, and what to do about it."""
 
     def __init__(self, why: str, fix: str) -> None:
@@ -63,7 +63,7 @@ def is_done(kind: str) -> bool:
 
 
 def prepare(kind: str) -> None:
-    """Make or update the environment. Raises RefusalError."""
+    """Make or update the environment. Raises Refusal."""
     say(f"installing {LOCKS[kind]} into .venv (about a minute, once)")
     started = time.monotonic()
     STAMP.unlink(missing_ok=True)
@@ -80,7 +80,7 @@ def prepare(kind: str) -> None:
     quiet = ["--quiet", "--no-input", "--disable-pip-version-check", "--root-user-action=ignore"]
     done = subprocess.run([*pip(), *install, *quiet], stdin=subprocess.DEVNULL, check=False)
     if done.returncode != 0:
-        raise RefusalError(
+        raise Refusal(
             "pip could not install the packages (its reason is above)",
             "see that the package index can be reached, then start again",
         )
@@ -107,7 +107,7 @@ def pip() -> list[str]:
     if importlib.util.find_spec("ensurepip"):
         subprocess.run([str(PYTHON), "-m", "ensurepip"], check=True, stdout=subprocess.DEVNULL)
         return inside
-    raise RefusalError(f"{sys.executable} has no pip", "apt-get install python3-pip, and again")
+    raise Refusal(f"{sys.executable} has no pip", "apt-get install python3-pip, and again")
 
 
 def pip_version() -> tuple[int, int]:
@@ -138,7 +138,7 @@ def main() -> int:
         try:
             if not is_done(kind):
                 prepare(kind)
-        except RefusalError as refusal:
+        except Refusal as refusal:
             say(refusal.why)
             say(f"to do: {refusal.fix}")
             return 4
