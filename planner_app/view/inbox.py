@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from planner_app.view import figures
-from planner_app.view.clean import one_line
+from planner_app.view.clean import clip, one_line, pad, width
 from planner_app.view.status import ENDED, FAILED, NEEDS_YOU, WORKING, Look, run_look
+from planner_app.view.wrap import Line, Span
 
 
 class Summary(Protocol):
@@ -123,6 +124,37 @@ def inbox_order(rows: Iterable[TaskRow]) -> list[TaskRow]:
         return (row.look.place, waits, -(row.ended_at or row.created_at).timestamp(), row.run_id)
 
     return sorted(rows, key=key)
+
+
+def inbox_lines(rows: Sequence[TaskRow], now: datetime, cells: int) -> list[tuple[int, Line]]:
+    """The list on a screen: (place of the row, line). Some rows say why on a second line."""
+    lines: list[tuple[int, Line]] = []
+    wide = cells >= 90
+    for place, row in enumerate(rows):
+        figures_said = _columns(row, now, wide)
+        lead: list[Span] = [
+            (f"{row.look.glyph} ", row.look.tone),
+            (f"{row.look.word:<11}", row.look.tone),
+        ]
+        room = cells - 13 - width(figures_said) - 1
+        title = pad(row.title or "(no text)", max(8, room))
+        lines.append((place, (*lead, (title, "text"), (f" {figures_said}", "dim"))))
+        if row.note and row.look.place in (NEEDS_YOU, FAILED):
+            note = clip(row.note, cells - 14)
+            lines.append(
+                (
+                    place,
+                    ((" " * 13, "text"), (note, "ask" if row.look.place == NEEDS_YOU else "dim")),
+                )
+            )
+    return lines
+
+
+def _columns(row: TaskRow, now: datetime, wide: bool) -> str:
+    age = figures.age(row.ended_at or row.created_at, now)
+    if not wide:
+        return f"{row.steps:>5} {age:>7}"
+    return f"{row.steps:>5}  {row.cost:>9}  {age:>10}"
 
 
 @dataclass(frozen=True, slots=True)

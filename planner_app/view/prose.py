@@ -9,10 +9,7 @@ HIDDEN = frozenset({"python", "py", "python3", "report", "json"})
 
 
 def prose_of(text: str) -> str:
-    """The text without its fenced python, report and json blocks; an unclosed one goes to the end.
-
-    When nothing else is left, the text itself is kept: it may be all there is to see.
-    """
+    """The text without its fenced python, report and json blocks, closed or not."""
     kept: list[str] = []
     at, closing = 0, ""
     for match in _FENCE.finditer(text):

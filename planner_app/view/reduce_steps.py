@@ -111,8 +111,9 @@ def review_decided(view: RunView, event: Event) -> RunView:
     notes = tuple(
         one_line(fields.text(fact, "fact")) for fact in fields.tables(review, "fact_updates")
     )
-    head = f"{decision}: {cause}" if cause else decision
-    entry = entry_of(event, "review", "review", head=head[:HEAD], notes=notes, depth=0)
+    entry = entry_of(
+        event, "review", f"review: {decision}", head=cause[:HEAD], notes=notes, depth=0
+    )
     return add(view, replace(entry, bodies=(Body("text", None, cause),) if cause else ()))
 
 

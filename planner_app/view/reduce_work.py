@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -148,16 +149,9 @@ def action_finished(view: RunView, event: Event) -> RunView:
     """Code ran."""
     data = event.data
     status = fields.text(data, "status")
-    bodies = tuple(
-        Body({"stdout": "output"}.get(label, label), event.blobs[label])
-        for label in ("stdout", "stderr", "value", "traceback")
-        if label in event.blobs
-    )
-    if not bodies and "observation" in event.blobs:
-        bodies = (Body("observation", event.blobs["observation"]),)
-    head = one_line(fields.text(data, "head"))[:HEAD]
-    if not bodies and fields.text(data, "head").strip():
-        bodies = (Body("observation", None, fields.text(data, "head")),)
+    said = fields.text(data, "head")
+    bodies = _outputs(event.blobs, said)
+    head = one_line(said)[:HEAD]
     notes = []
     if error := fields.text(data, "error_name"):
         notes.append(f"{error}: {one_line(fields.text(data, 'error_message'))}".rstrip(": "))
@@ -176,6 +170,19 @@ def action_finished(view: RunView, event: Event) -> RunView:
     state = _ACTION_STATES.get(status, "bad")
     ms = fields.real(data, "ms")
     return _close(view, event, "action", state, head, bodies, (), tuple(notes), ms)
+
+
+def _outputs(blobs: Mapping[str, str], head: str) -> tuple[Body, ...]:
+    """What came back, in parts; until their blobs are read the head stands for them."""
+    labels = [label for label in ("stdout", "stderr", "value", "traceback") if label in blobs]
+    if not labels and "observation" in blobs:
+        labels = ["observation"]
+    if not labels:
+        return (Body("observation", None, head),) if head.strip() else ()
+    return tuple(
+        Body("output" if label == "stdout" else label, blobs[label], "" if place else head)
+        for place, label in enumerate(labels)
+    )
 
 
 def tool_started(view: RunView, event: Event) -> RunView:
@@ -251,7 +258,7 @@ def _close(
         last_seq=event.seq,
         head=head if head and family == "model" else entry.head,
         bodies=(*entry.bodies, *bodies),
-        facts=(*entry.facts, *facts),
+        facts=facts if family == "model" else (*entry.facts, *facts),
         notes=(*entry.notes, *notes),
         ms=ms if ms is not None else (event.at - waiting.at).total_seconds() * 1000,
     )

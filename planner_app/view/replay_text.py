@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from planner_app.view import figures
 from planner_app.view.clean import clean, one_line, tail
+from planner_app.view.delta import changed_places
 from planner_app.view.describe import GLYPHS
 from planner_app.view.entries import Blobs, Body, Entry
 from planner_app.view.prose import prose_of
@@ -32,15 +33,6 @@ def replay_lines(events: Iterable[Event], blobs: Blobs, tz: tzinfo | None = UTC)
                 yield from _added_lines(old, entry)
             elif entry.closed or (old is None and entry.kind == "question"):
                 yield from entry_lines(entry, blobs, tz)
-
-
-def changed_places(before: RunView, after: RunView) -> list[int]:
-    """Where in the timeline the events after `before` made or changed entries, in order."""
-    places = {waiting.index for waiting in (*before.open, *after.open)}
-    places |= {question.index for question in before.questions}
-    places |= {place for _step, place in after.reports}
-    places |= set(range(len(before.timeline), len(after.timeline)))
-    return [place for place in sorted(places) if after.timeline[place].last_seq > before.seq]
 
 
 def _added_lines(old: Entry, new: Entry) -> list[str]:

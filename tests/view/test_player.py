@@ -4,7 +4,7 @@ import pytest
 
 from planner_app.view.player import CHECKPOINT, Player, Track
 from planner_app.view.reducer import view_of
-from view.story import Story, research_story
+from tests.view.story import Story, research_story
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from planner_app.domain.plan import Step
 from planner_app.view.reducer import view_of
 from planner_app.view.run_view import plan_diff
 from planner_app.view.vector import Vector
-from view.story import Story, research_story
+from tests.view.story import Story, research_story
 
 
 def test_the_view_agrees_with_the_fold_on_status_figures_and_steps() -> None:

@@ -5,7 +5,7 @@ from planner_app.view.inbox import TaskRow, counts, inbox_order
 from planner_app.view.reducer import view_of
 from planner_app.view.replay_text import replay_lines
 from planner_app.view.text import event_line, progress_line, show_lines, task_rows
-from view.story import START, Story, research_story
+from tests.view.story import START, Story, research_story
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[0m [bold]x[/bold] \u202eevil\r\x9b31m\x00"
 

@@ -1,0 +1,1 @@
+"""One module per screen: home, run, replay, help, and the small dialogs."""

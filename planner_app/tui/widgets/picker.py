@@ -1,0 +1,83 @@
+"""A short list of items of one or two lines, one of which is picked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from planner_app.tui.widgets.lines import LinesView
+from planner_app.view.wrap import Line
+
+if TYPE_CHECKING:
+    from rich.style import Style
+
+
+class Picker(LinesView):
+    """Items with a cursor."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "pick", "Choose"),
+        Binding("down,j", "next(1)", "Next", show=False),
+        Binding("up,k", "next(-1)", "Previous", show=False),
+    ]
+
+    @dataclass
+    class Picked(Message):
+        """An item was chosen."""
+
+        place: int
+
+    def __init__(self, items: Sequence[Sequence[Line]], *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.cursor = 0
+        self._owners: list[int] = []
+        self.set_items(items)
+
+    def set_items(self, items: Sequence[Sequence[Line]]) -> None:
+        """Other items; the cursor goes to the first."""
+        self.cursor = 0
+        self._owners = [place for place, lines in enumerate(items) for _ in lines]
+        self.show([line for lines in items for line in lines])
+
+    def on_resize(self) -> None:
+        """The scroll area follows the pane."""
+        self.resized()
+
+    def filled_lines(self) -> range:
+        own = [y for y, owner in enumerate(self._owners) if owner == self.cursor]
+        return range(own[0], own[-1] + 1) if own else range(0)
+
+    def line_style(self, place: int) -> Style:
+        if place in self.filled_lines():
+            return self.style_of("cursor")
+        return super().line_style(place)
+
+    def action_next(self, by: int) -> None:
+        """The item after or before."""
+        last = self._owners[-1] if self._owners else 0
+        self.cursor = max(0, min(self.cursor + by, last))
+        own = self.filled_lines()
+        top, height = self.scroll_offset.y, max(1, self.size.height)
+        if own.start < top:
+            self.scroll_to(y=own.start, animate=False, immediate=True)
+        elif own.stop > top + height:
+            self.scroll_to(y=own.stop - height, animate=False, immediate=True)
+        self.refresh()
+
+    def action_pick(self) -> None:
+        """Chooses the item under the cursor."""
+        if self._owners:
+            self.post_message(self.Picked(self.cursor))
+
+    def on_click(self, event: events.Click) -> None:
+        """Chooses the item under the mouse."""
+        y = self.scroll_offset.y + event.y
+        if y < len(self._owners):
+            self.cursor = self._owners[y]
+            self.refresh()
+            self.action_pick()
