@@ -109,7 +109,7 @@ class CallContext(Protocol):
     def seen(self, url: str) -> bool:
         """Whether the address came from the task, a search hit or a fetched page.
 
-        `url` is in the form of `addresses.normal_url`; compare it with addresses in that form.
+        `url` is in the form of `addresses.normal_url`; `seen.SeenAddresses` keeps the answer.
         """
         ...
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from planner_app.broker.addresses import normal_url
 from planner_app.broker.catalogue import load_modules
 from planner_app.broker.port import NetPolicy, NewSource, StoredSource
+from planner_app.broker.seen import SeenAddresses
 from planner_app.broker.services import Services, open_web
 
 
@@ -47,8 +47,13 @@ class StandaloneContext:
 
     def seen(self, url: str) -> bool:
         """Whether the person typed it or a tool found it."""
-        known = [*self.given, *(source.url for source in self.sources if source.url)]
-        return url in map(normal_url, known)
+        known = SeenAddresses()
+        for given in self.given:
+            known.add(given)
+        for source in self.sources:
+            known.add(source.url or "")
+            known.add_text(source.text)
+        return url in known
 
     async def read_file(self, path: str, max_bytes: int) -> bytes:
         """A file in the folder."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import mimetypes
 import re
@@ -135,7 +136,8 @@ class WebTools:
     async def find_in_page(self, ctx: CallContext, source_id: int, words: str) -> ToolValue:
         """In what the run has stored; nothing is fetched."""
         source = _source(ctx, source_id)
-        passages = find_passages(source.text, words[:MAX_QUERY_CHARS])
+        wanted = words[:MAX_QUERY_CHARS]
+        passages = await asyncio.to_thread(find_passages, source.text, wanted)
         rows: list[JsonValue] = [
             {"page": p.page, "offset": p.offset, "text": p.text} for p in passages
         ]
@@ -148,7 +150,7 @@ class WebTools:
             raise ToolRefused(
                 "arguments", f"a quote has at most {MAX_CITED_CHARS} characters, not {len(quote)}"
             )
-        match = find_quote(source.text, quote)
+        match = await asyncio.to_thread(find_quote, source.text, quote)
         value: dict[str, JsonValue] = {
             "source_id": source_id,
             "found": match is not None,

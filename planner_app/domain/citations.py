@@ -60,7 +60,15 @@ def _forms_of(quote: str) -> Iterator[str]:
             yield form
 
 
-# What differs between a page and a faithful quote of it. Everything else is copied in one piece.
+# Characters that a page and a faithful quote of it have alike are copied in one piece: ASCII but
+# for marks, and letters of other scripts that have one form only. A place where one of the others
+# stands, or a second space, is a candidate for `_SPECIAL`, which says what differs there.
+_PLAIN = (
+    " !\"$%&'()+,./0-9:;<=?@A-Z\\\\^a-z{|}"
+    "\u0391-\u03a1\u03a3-\u03a9\u03b1-\u03c9\u0410-\u0418\u041a-\u0438\u043a-\u044f"
+    "\u05d0-\u05ea\u0627-\u063a\u0641-\u064a\u3400-\u4dbf\u4e00-\u9fff\u3001\u3002"
+)
+_CANDIDATE = re.compile(f"[^{_PLAIN}]|  ")
 _SPECIAL = re.compile(
     r"""
       (?P<bullet> (?: \s*[\n\f] | ^ ) [ \t]* [-*+\u2022] [ \t]+ )
@@ -70,7 +78,6 @@ _SPECIAL = re.compile(
     | (?P<heading> (?: (?<=[\n\f]) | ^ ) (?: \#{1,6}[ ] | > [ ]? ) )
     | (?P<dash> \s* [-\u00ad\u2010-\u2015\u2212\ufe58\ufe63\uff0d]+ \s* )
     | (?P<space> \s+ )
-    | (?P<quote> ["'] )
     | (?P<other> [^\x00-\x7f] )
     """,
     re.VERBOSE,
@@ -110,14 +117,17 @@ class _Normalised:
         return None
 
     def _build(self) -> None:
-        original, done = self.original, 0
-        position = 0
-        while (found := _SPECIAL.search(original, position)) is not None:
-            start = found.start()
+        original = self.original
+        done = position = 0
+        while (candidate := _CANDIDATE.search(original, position)) is not None:
+            start = candidate.start()
+            found = _SPECIAL.match(original, start)
+            if found is None:  # a mark that means nothing here
+                position = start + 1
+                continue
             if start > done:
                 self._copy(done, start)
-            end = self._special(found)
-            position = done = max(end, start + 1)
+            position = done = self._special(found)
         if done < len(original):
             self._copy(done, len(original))
 
@@ -127,8 +137,6 @@ class _Normalised:
         kind = found.lastgroup
         if kind in ("space", "bullet"):
             self._space(start, end)
-        elif kind == "quote":
-            self._copy(start, end)
         elif kind == "dash":
             self._dash(found)
         elif kind == "mark":
@@ -157,7 +165,7 @@ class _Normalised:
                 self._space(start, end)
             return
         if self._last == " ":
-            self._drop_last()
+            self._drop_space()
         if not (self._last.isalpha() and self.original[end : end + 1].isalpha()):
             inner = start + len(spot) - len(spot.lstrip())
             self._put("-", inner, start + len(spot.rstrip()))
@@ -177,8 +185,11 @@ class _Normalised:
         return end
 
     def _copy(self, start: int, end: int) -> None:
-        self._put(self.original[start:end], start, end)
-        self._exact[-1] = True
+        if self.original[start] == " " and self._last in ("", " "):
+            start += 1
+        if start < end:
+            self._put(self.original[start:end], start, end)
+            self._exact[-1] = True
 
     def _put(self, piece: str, origin: int, end: int) -> None:
         self._pieces.append(piece)
@@ -189,10 +200,14 @@ class _Normalised:
         self._length += len(piece)
         self._last = piece[-1]
 
-    def _drop_last(self) -> None:
-        for stack in (self._starts, self._origins, self._ends, self._exact):
-            stack.pop()
-        self._length -= len(self._pieces.pop())
+    def _drop_space(self) -> None:
+        """Take back the space that was added last."""
+        self._length -= 1
+        self._pieces[-1] = self._pieces[-1][:-1]
+        self._ends[-1] -= 1
+        if not self._pieces[-1]:
+            for stack in (self._pieces, self._starts, self._origins, self._ends, self._exact):
+                stack.pop()
         self._last = self._pieces[-1][-1] if self._pieces else ""
 
     def _origin(self, at: int) -> int:
