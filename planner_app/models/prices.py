@@ -31,26 +31,31 @@ class Price:
     """Who said so: the settings, or litellm's table."""
     deprecation_date: str | None = None
     """ISO date on which the provider withdraws the model; None when unknown."""
+    steps: tuple[tuple[int, float, float], ...] = ()
+    """Dearer rates for long prompts: (above how many tokens, input, output), rising."""
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
         """US dollars for one call. `cached_tokens` are part of `prompt_tokens`."""
+        given, taken = self._rates(prompt_tokens)
         cached = max(0, min(cached_tokens, prompt_tokens))
-        cached_rate = (
-            self.input_usd_per_mtok
-            if self.cached_usd_per_mtok is None
-            else self.cached_usd_per_mtok
-        )
+        cached_rate = given if self.cached_usd_per_mtok is None else self.cached_usd_per_mtok
         micro_usd = (
-            (prompt_tokens - cached) * self.input_usd_per_mtok
-            + cached * cached_rate
-            + completion_tokens * self.output_usd_per_mtok
+            (prompt_tokens - cached) * given + cached * cached_rate + completion_tokens * taken
         )
         return micro_usd / 1_000_000
 
     def worst_case(self, prompt_tokens: int, max_tokens: int) -> float:
         """US dollars that a call can cost at most: nothing cached, the whole output used."""
-        dearest = max(self.input_usd_per_mtok, self.cached_usd_per_mtok or 0.0)
-        return (prompt_tokens * dearest + max_tokens * self.output_usd_per_mtok) / 1_000_000
+        given, taken = self._rates(prompt_tokens)
+        dearest = max(given, self.cached_usd_per_mtok or 0.0)
+        return (prompt_tokens * dearest + max_tokens * taken) / 1_000_000
+
+    def _rates(self, prompt_tokens: int) -> tuple[float, float]:
+        rates = self.input_usd_per_mtok, self.output_usd_per_mtok
+        for above, given, taken in self.steps:
+            if prompt_tokens > above:
+                rates = given, taken
+        return rates
 
 
 _FIELDS = ("input", "output", "cached")

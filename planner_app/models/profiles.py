@@ -46,6 +46,10 @@ class Profile(BaseModel):
     """Parameter that sets how long it thinks (`reasoning_effort`, `thinking`); None: no such."""
     effort_values: tuple[str, ...] = ()
     """Values that the parameter takes, least effort first."""
+    effort_planner: str | None = None
+    """Effort asked for when it plans and the person names none; None: the provider's default."""
+    effort_executor: str | None = None
+    """Effort asked for when it acts or checks; None: the provider's default."""
     thinking_budget_min: int | None = None
     """Least tokens of a thinking budget, where the parameter is a budget; None: no budget."""
     think_mode: ThinkMode = "auto"
@@ -81,6 +85,21 @@ class ProfileMatch:
     """What was found."""
     why: str
     """One line: the patterns that matched and their files."""
+
+
+class Serving(BaseModel):
+    """What a way of serving adds to whatever family it serves."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    match: str
+    """Pattern on the model's name."""
+    extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Parameters sent with every call."""
+    reasoner_extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Parameters sent when the family reasons."""
+    notes: str = ""
+    """One line for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +165,12 @@ class ProfileBook:
         if mine is not None:
             fields.update(mine.fields)
             why.append(f"{mine.fields['family']!r}: {mine_pattern!r} in {mine.origin}")
-        if not why:
-            why.append("no pattern matches, so the defaults hold")
-        return ProfileMatch(Profile.model_validate(fields), "; then ".join(why))
+        profile = Profile.model_validate(fields)
+        for serving in _bundled_servings():
+            if fnmatchcase(name, serving.match):
+                profile = _served(profile, serving)
+                why.append(f"{serving.match!r} adds {serving.notes or 'parameters'}")
+        return ProfileMatch(profile, "; then ".join(why))
 
     def _family(self, name: str) -> _Entry:
         for entry in reversed((*self._bundled, *self._own)):
@@ -168,6 +190,13 @@ class ProfileBook:
                 )
 
 
+def _served(profile: Profile, serving: Serving) -> Profile:
+    added = dict(serving.extra)
+    if profile.prompt_style == "reasoner":
+        added |= serving.reasoner_extra
+    return profile.model_copy(update={"extra": {**added, **profile.extra}})
+
+
 def _last_match(entries: tuple[_Entry, ...], name: str) -> tuple[_Entry | None, str]:
     for entry in reversed(entries):
         for pattern in entry.patterns:
@@ -177,17 +206,26 @@ def _last_match(entries: tuple[_Entry, ...], name: str) -> tuple[_Entry | None, 
 
 
 @cache
+def _bundled() -> str:
+    return resources.files("planner_app.models").joinpath("profiles.toml").read_text("utf-8")
+
+
+@cache
 def _bundled_entries() -> tuple[_Entry, ...]:
-    text = resources.files("planner_app.models").joinpath("profiles.toml").read_text("utf-8")
-    return _entries(text, "profiles.toml")
+    return _entries(_bundled(), "profiles.toml", also=("serving",))
 
 
-def _entries(text: str, origin: str) -> tuple[_Entry, ...]:
+@cache
+def _bundled_servings() -> tuple[Serving, ...]:
+    return tuple(Serving.model_validate(table) for table in tomllib.loads(_bundled())["serving"])
+
+
+def _entries(text: str, origin: str, also: tuple[str, ...] = ()) -> tuple[_Entry, ...]:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{origin} is not valid TOML: {error}") from error
-    stray = sorted(set(data) - {"profile"})
+    stray = sorted(set(data) - {"profile", *also})
     if stray:
         raise SettingsError(
             f"{origin}: unknown key {stray[0]!r}", "profiles are written as [[profile]] tables"

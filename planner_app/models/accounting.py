@@ -1,0 +1,71 @@
+"""Count what a call used and what that costs, and say who said so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from planner_app.models.port import Cost, Message, Price, Usage
+from planner_app.models.tokens import estimate_messages, estimate_tokens
+
+_LOOKED_AT = 16
+"""Usage stands in one of the last chunks; no further ones are searched."""
+
+
+def count_usage(
+    chunks: Sequence[object], messages: Sequence[Message], text: str, reasoning: str
+) -> Usage:
+    """Tokens of a call: the provider's count where it sent one, else our estimate."""
+    found = provider_usage(chunks)
+    thought = estimate_tokens(reasoning) if reasoning else None
+    if found is None:
+        return Usage(
+            prompt_tokens=estimate_messages(messages),
+            completion_tokens=estimate_tokens(text) + (thought or 0),
+            reasoning_tokens=thought,
+            source="estimated",
+            reasoning_source="none" if thought is None else "estimated",
+        )
+    told = _inner(found, "completion_tokens_details", "reasoning_tokens")
+    completion = _count(found, "completion_tokens") or 0
+    if told is None and thought is not None:
+        thought = min(thought, completion)
+    return Usage(
+        prompt_tokens=_count(found, "prompt_tokens") or 0,
+        completion_tokens=completion,
+        reasoning_tokens=thought if told is None else told,
+        cached_tokens=_inner(found, "prompt_tokens_details", "cached_tokens"),
+        source="provider",
+        reasoning_source="provider"
+        if told is not None
+        else ("none" if thought is None else "estimated"),
+    )
+
+
+def provider_usage(chunks: Sequence[object]) -> object | None:
+    """The usage that the provider sent itself, or None."""
+    for chunk in reversed(chunks[-_LOOKED_AT:]):
+        usage: object = getattr(chunk, "usage", None)
+        if usage is not None and _count(usage, "prompt_tokens") is not None:
+            return usage
+    return None
+
+
+def cost_of(usage: Usage, price: Price | None, chunks: Sequence[object] = ()) -> Cost:
+    """US dollars of a call: the provider's own figure, else by price, else unknown."""
+    told = getattr(provider_usage(chunks), "cost", None)
+    if isinstance(told, (int, float)) and not isinstance(told, bool) and told >= 0:
+        return Cost(usd=float(told), source="provider")
+    if price is None:
+        return Cost(usd=None, source="unknown")
+    usd = price.cost(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens or 0)
+    return Cost(usd=usd, source=price.source)
+
+
+def _count(usage: object, name: str) -> int | None:
+    value = getattr(usage, name, None)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _inner(usage: object, details: str, name: str) -> int | None:
+    inner = getattr(usage, details, None)
+    return None if inner is None else _count(inner, name)

@@ -1,0 +1,151 @@
+"""Put a reply together from the deltas of a stream, reasoning apart from text, within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import JsonValue
+
+from planner_app.models.port import Delta, OnDelta
+from planner_app.models.profiles import ThinkMode
+from planner_app.models.think import SplitMode, ThinkSplitter, without_answer_tags
+
+
+class ReplyTooLongError(Exception):
+    """More characters came than any reply of this size can have."""
+
+
+_SPLIT: dict[ThinkMode, SplitMode] = {
+    "field": "auto",
+    "auto": "auto",
+    "assume_think": "assume_think",
+    "off": "off",
+}
+
+
+class Assembly:
+    """Collects one reply. `limit` bounds its characters."""
+
+    def __init__(self, mode: ThinkMode, on_delta: OnDelta, limit: int) -> None:
+        self._splitter = ThinkSplitter(_SPLIT[mode])
+        self._assumed = mode == "assume_think"
+        self._on_delta = on_delta
+        self._left = limit
+        self._reasoning: list[str] = []
+        self._text: list[str] = []
+        self._blocks: list[dict[str, JsonValue]] = []
+        self._signatures: list[JsonValue] = []
+        self.by_field = False
+        """Reasoning came in a field of its own."""
+        self.started = False
+        """Something was given out."""
+
+    @property
+    def chars(self) -> int:
+        """Characters of text so far, reasoning not counted."""
+        return sum(map(len, self._text))
+
+    def add_text(self, text: str) -> None:
+        """A piece of content, which may hold tags."""
+        self._count(text)
+        for delta in self._splitter.feed(text):
+            self._give(delta)
+
+    def add_reasoning(self, text: str) -> None:
+        """A piece of reasoning that came apart from the content."""
+        self._count(text)
+        if not self.by_field:
+            self.by_field = True
+            if self._assumed and not self._text and not self._reasoning:
+                # The server splits already, so the content is not inside a thought.
+                self._splitter = ThinkSplitter("auto")
+        self._give(Delta("reasoning", text))
+
+    def add_blocks(self, blocks: Sequence[object]) -> None:
+        """Pieces of signed thinking: text comes bit by bit, the signature ends a block."""
+        for block in blocks:
+            if isinstance(block, Mapping):
+                self._add_block(block)
+
+    def add_signatures(self, signatures: Sequence[object]) -> None:
+        """Signatures of summarised thoughts."""
+        self._signatures += [str(signature) for signature in signatures]
+
+    def finish(self, finish_reason: str) -> None:
+        """No more comes."""
+        for delta in self._splitter.finish():
+            self._give(delta)
+        untagged = not (self._splitter.opened or self._splitter.closed or self.by_field)
+        if self._assumed and untagged and finish_reason == "stop" and not self._text:
+            # It ended by itself without ever closing a thought: it did not think.
+            self._text, self._reasoning = self._reasoning, []
+            self._splitter = ThinkSplitter("off")
+
+    @property
+    def text(self) -> str:
+        """The answer."""
+        text = "".join(self._text)
+        return without_answer_tags(text.lstrip() if self._splitter.closed else text)
+
+    @property
+    def reasoning(self) -> str:
+        """The thoughts."""
+        return "".join(self._reasoning)
+
+    @property
+    def unclosed(self) -> bool:
+        """It ended inside its reasoning."""
+        return self._splitter.unclosed
+
+    def provider_state(self, provider: str) -> dict[str, JsonValue] | None:
+        """What has to go back to the provider, or None."""
+        signed = [block for block in self._blocks if block.get("signature") or block.get("data")]
+        state: dict[str, JsonValue] = {}
+        if signed:
+            state["thinking_blocks"] = list(signed)
+        if self._signatures:
+            state["provider_specific_fields"] = {"thought_signatures": self._signatures}
+        return {"provider": provider, **state} if state else None
+
+    def _count(self, text: str) -> None:
+        self._left -= len(text)
+        if self._left < 0:
+            raise ReplyTooLongError
+
+    def _give(self, delta: Delta) -> None:
+        self.started = True
+        (self._text if delta.kind == "text" else self._reasoning).append(delta.text)
+        self._on_delta(delta)
+
+    def _add_block(self, block: Mapping[str, JsonValue]) -> None:
+        if block.get("type") != "thinking":
+            self._blocks.append(dict(block))
+            return
+        current = self._blocks[-1] if self._blocks else None
+        if current is None or current.get("signature") or current.get("type") != "thinking":
+            current = {"type": "thinking", "thinking": "", "signature": ""}
+            self._blocks.append(current)
+        current["thinking"] = f"{current['thinking']}{block.get('thinking') or ''}"
+        if block.get("signature"):
+            current["signature"] = block["signature"]
+
+
+FinishReason = Literal["stop", "length", "content_filter"]
+_FINISH: dict[str, FinishReason] = {
+    "stop": "stop",
+    "end_turn": "stop",
+    "eos": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "content_filter": "content_filter",
+    "safety": "content_filter",
+    "refusal": "content_filter",
+}
+
+
+def plain_finish(reason: str) -> str:
+    """A provider's reason in our words; one that is not known stays as it is."""
+    return _FINISH.get(reason.lower(), reason)

@@ -1,0 +1,266 @@
+"""One call to a real model: send, read the stream within its deadlines, and account for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
+from planner_app.models.accounting import cost_of, count_usage
+from planner_app.models.assembly import Assembly, ReplyTooLongError, plain_finish
+from planner_app.models.faults import Place, explain
+from planner_app.models.lite import load_litellm
+from planner_app.models.port import (
+    Delta,
+    ModelError,
+    ModelReply,
+    ModelRequest,
+    OnDelta,
+    Price,
+    Profile,
+    model_error,
+)
+from planner_app.models.shaping import Params, shape_messages
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long and how much a call waits for."""
+
+    first_piece_s: float = 300.0
+    """Seconds to the first piece; hidden thinking counts."""
+    idle_s: float = 90.0
+    """Seconds between two pieces."""
+    max_chars: int = 4_000_000
+    """Characters of a reply, reasoning included."""
+
+
+class _Stream(Protocol):
+    """What is used of litellm's stream."""
+
+    chunks: list[object]
+    received_finish_reason: str | None
+    intermittent_finish_reason: str | None
+    _hidden_params: dict[str, Any]
+
+    def __aiter__(self) -> AsyncIterator[Any]: ...
+    async def aclose(self) -> None: ...
+
+
+class Call:
+    """One call under way."""
+
+    def __init__(
+        self,
+        request: ModelRequest,
+        place: Place,
+        profile: Profile,
+        price: Price | None,
+        bounds: Bounds,
+        on_delta: OnDelta,
+    ) -> None:
+        self._request = request
+        self._place = place
+        self._profile = profile
+        self._price = price
+        self._bounds = bounds
+        self._on_delta = on_delta
+        self._now: Callable[[], float] = asyncio.get_running_loop().time
+        self._started = 0.0
+        self._first_piece: float | None = None
+        self._tool_calls = False
+
+    async def run(self, params: Params) -> ModelReply:
+        """The reply. Raises ModelError."""
+        litellm = await load_litellm()
+        self._started, self._first_piece = self._now(), None
+        provider = drop_unsupported(litellm, self._place, params)
+        limit = min(self._bounds.max_chars, max(20_000, 24 * self._request.max_tokens))
+        assembly = Assembly(self._profile.think_mode, self._piece, limit)
+        try:
+            stream = await self._stream(litellm, params, provider, assembly)
+        except ModelError as error:
+            self._account(error, assembly)
+            raise
+        return self._reply(stream, assembly, params, provider)
+
+    async def _stream(
+        self, litellm: ModuleType, params: Params, provider: str, assembly: Assembly
+    ) -> _Stream:
+        """The stream, read to its end and closed."""
+        ends = self._started + self._request.deadline_s
+        scope = asyncio.timeout_at(min(ends, self._started + self._bounds.first_piece_s))
+        stream: _Stream | None = None
+        try:
+            async with scope:
+                stream = await litellm.acompletion(
+                    model=self._place.model,
+                    messages=shape_messages(self._request.messages, self._profile, provider),
+                    api_base=self._place.api_base,
+                    api_key=self._place.key,
+                    stream=True,
+                    stream_options={"include_usage": True},
+                    timeout=self._request.deadline_s + 1.0,
+                    max_retries=0,
+                    **params.sent,
+                )
+                assert stream is not None
+                await self._read(stream, assembly, scope, ends)
+                return stream
+        except ReplyTooLongError:
+            raise model_error(
+                "too_long",
+                f"{self._place.model} sent more than a reply of {self._request.max_tokens:,} "
+                "tokens can hold",
+            ) from None
+        except TimeoutError as error:
+            if scope.expired():
+                raise self._late(assembly, total=self._now() >= ends) from error
+            raise explain(error, self._place, streamed=assembly.started) from error
+        except Exception as error:
+            raise explain(error, self._place, streamed=assembly.started) from error
+        finally:
+            if stream is not None:
+                await stream.aclose()
+
+    async def _read(
+        self, stream: _Stream, assembly: Assembly, scope: asyncio.Timeout, ends: float
+    ) -> None:
+        idle, now = self._bounds.idle_s, self._now
+        # Moving the timer at every token would cost more than reading it.
+        grain = min(1.0, idle / 4)
+        moved = 0.0
+        async for chunk in stream:
+            moment = now()
+            if moment - moved > grain:
+                scope.reschedule(min(ends, moment + idle))
+                moved = moment
+            if not chunk.choices:
+                continue
+            delta = chunk.choices[0].delta
+            reasoning = getattr(delta, "reasoning_content", None)
+            if reasoning:
+                assembly.add_reasoning(reasoning)
+            content = delta.content
+            if content:
+                assembly.add_text(content)
+            blocks = getattr(delta, "thinking_blocks", None)
+            if blocks:
+                assembly.add_blocks(blocks)
+            extra = getattr(delta, "provider_specific_fields", None)
+            if extra and extra.get("thought_signatures"):
+                assembly.add_signatures(extra["thought_signatures"])
+            if delta.tool_calls:
+                self._tool_calls = True
+
+    def _piece(self, delta: Delta) -> None:
+        if self._first_piece is None:
+            self._first_piece = self._now()
+        self._on_delta(delta)
+
+    def _late(self, assembly: Assembly, *, total: bool) -> ModelError:
+        if total:
+            seconds = self._request.deadline_s
+            return model_error("deadline", f"{self._place.model} was not done after {seconds:g} s")
+        if assembly.started:
+            what = f"{self._place.server} sent nothing for {self._bounds.idle_s:g} s"
+        else:
+            what = f"{self._place.server} sent nothing in {self._bounds.first_piece_s:g} s"
+        return model_error("timeout", what)
+
+    def _account(self, error: ModelError, assembly: Assembly) -> None:
+        """What a failed call is billed for all the same, estimated."""
+        error.streamed = assembly.started
+        if assembly.started:
+            usage = count_usage((), self._request.messages, assembly.text, assembly.reasoning)
+            error.usage, error.cost = usage, cost_of(usage, self._price)
+
+    def _reply(
+        self, stream: _Stream, assembly: Assembly, params: Params, provider: str
+    ) -> ModelReply:
+        ended = self._now()
+        reason = stream.received_finish_reason or stream.intermittent_finish_reason
+        finish = plain_finish(reason or "")
+        assembly.finish(finish)
+        fault = self._fault(stream, assembly, finish)
+        if fault is not None:
+            self._account(fault, assembly)
+            raise fault
+        text, reasoning = assembly.text, assembly.reasoning
+        usage = count_usage(stream.chunks, self._request.messages, text, reasoning)
+        first = self._first_piece
+        return ModelReply(
+            text=text,
+            reasoning=reasoning,
+            finish_reason=finish,
+            usage=usage,
+            cost=cost_of(usage, self._price, stream.chunks),
+            model=_served_model(stream) or self._place.model,
+            provider_state=assembly.provider_state(provider),
+            dropped_params=tuple(params.dropped),
+            first_token_ms=None if first is None else 1000 * (first - self._started),
+            ms=1000 * (ended - self._started),
+            unclosed_reasoning=assembly.unclosed,
+            warnings=self._warnings(params, assembly),
+        )
+
+    def _fault(self, stream: _Stream, assembly: Assembly, finish: str) -> ModelError | None:
+        """litellm ends a stream with `stop` even where the provider never said so."""
+        place = self._place
+        if finish == "content_filter":
+            return model_error(
+                "content_policy", f"the provider's content filter stopped {place.model}"
+            )
+        if not assembly.started and finish != "length":
+            headers = stream._hidden_params.get("additional_headers") or {}
+            if "html" in str(headers.get("llm_provider-content-type", "")):
+                return model_error(
+                    "malformed_stream",
+                    f"{place.server} sent a web page instead of a reply",
+                    "check api_base: for most servers it ends in /v1",
+                    retryable=False,
+                )
+            return model_error("empty", f"{place.server} sent an empty reply")
+        if not finish:
+            return model_error("cut_stream", f"{place.server} ended in the middle of a reply")
+        return None
+
+    def _warnings(self, params: Params, assembly: Assembly) -> tuple[str, ...]:
+        lines = [f"{self._place.model} does not take {name}: left out" for name in params.dropped]
+        if self._tool_calls:
+            lines.append("it asked for a tool call that nobody offered: ignored")
+        if assembly.unclosed:
+            lines.append("it ended inside its reasoning")
+        return tuple(lines)
+
+
+def _served_model(stream: _Stream) -> str | None:
+    for chunk in stream.chunks[:1]:
+        name = getattr(chunk, "model", None)
+        if isinstance(name, str) and name:
+            return name
+    return None
+
+
+_OPTIONAL = (
+    "temperature", "top_p", "seed", "response_format", "reasoning_effort", "thinking",
+)  # fmt: skip
+
+
+def drop_unsupported(litellm: ModuleType, place: Place, params: Params) -> str:
+    """Leave out what litellm would refuse to send, and say who the provider is."""
+    try:
+        bare, provider, _, _ = litellm.get_llm_provider(place.model)
+    except Exception as error:
+        raise explain(error, place, streamed=False) from error
+    if place.api_base is not None and provider in ("openai", "hosted_vllm", "lm_studio"):
+        # A server of one's own may take what the provider's own models do not.
+        params.sent["allowed_openai_params"] = [n for n in _OPTIONAL if n in params.sent]
+        return str(provider)
+    supported = litellm.get_supported_openai_params(model=bare, custom_llm_provider=provider)
+    for name in _OPTIONAL:
+        if supported is not None and name in params.sent and name not in supported:
+            params.drop(name)
+    return str(provider)

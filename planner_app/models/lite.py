@@ -1,0 +1,71 @@
+"""Bring litellm in: once per process, in a thread, with its habits switched off.
+
+Importing it costs some 3 s of CPU and 190 MB, so only a process that calls models does, and its
+event loop goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+import threading
+from types import ModuleType
+
+_lock = threading.Lock()
+_loaded: ModuleType | None = None
+
+_ENVIRONMENT = {
+    # Else it fetches prices over the network when imported, and reads a .env from above.
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_MODE": "PRODUCTION",
+}
+
+_NEEDED_BY_THE_FIRST_CALL = (
+    # Else half a second of imports would hold up the event loop at the first call.
+    "openai.resources",
+    "openai.lib.streaming",
+    "litellm.litellm_core_utils.default_encoding",
+    "anyio._backends._asyncio",
+)
+_QUIET = {
+    "suppress_debug_info": True,  # it prints to the terminal otherwise
+    "disable_hf_tokenizer_download": True,
+    "drop_params": False,
+    "num_retries": None,
+    "cache": None,
+}
+
+
+async def load_litellm() -> ModuleType:
+    """litellm, ready for use."""
+    return _loaded if _loaded is not None else await asyncio.to_thread(_load)
+
+
+def litellm_if_loaded() -> ModuleType | None:
+    """litellm, if this process has needed it already."""
+    return _loaded
+
+
+def _load() -> ModuleType:
+    global _loaded
+    with _lock:
+        if _loaded is None:
+            os.environ.update(_ENVIRONMENT)
+            module = importlib.import_module("litellm")
+            _tame(module)
+            for name in _NEEDED_BY_THE_FIRST_CALL:
+                importlib.import_module(name)
+            _loaded = module
+    return _loaded
+
+
+def _tame(module: ModuleType) -> None:
+    for name, value in _QUIET.items():
+        setattr(module, name, value)
+    # Its own handler writes to stderr; what it has to say belongs in our log file.
+    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+        logger = logging.getLogger(name)
+        logger.handlers = [logging.NullHandler()]
+        logger.setLevel(logging.WARNING)

@@ -1,0 +1,149 @@
+"""Call real models through litellm: streamed, timed, counted, priced, without retries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from planner_app.models.call import Bounds, Call
+from planner_app.models.faults import Place
+from planner_app.models.lite import litellm_if_loaded
+from planner_app.models.port import (
+    Message,
+    ModelError,
+    ModelReply,
+    ModelRequest,
+    ModelSpec,
+    OnDelta,
+    Price,
+    Profile,
+    model_error,
+)
+from planner_app.models.price_table import table_price
+from planner_app.models.profiles import ProfileBook
+from planner_app.models.shaping import Params, shape_params
+from planner_app.models.tokens import estimate_messages
+
+
+def _no_key(_model: str) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class LiteLLMOptions:
+    """What the settings say about real models."""
+
+    profiles: ProfileBook
+    """Habits of models."""
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    """A person's own prices by model name; they win over the table."""
+    api_bases: Mapping[str, str] = field(default_factory=dict)
+    """Address by model name, or by provider with its slash (`ollama_chat/`)."""
+    key_for: Callable[[str], str | None] = _no_key
+    """The key for a model; None: litellm finds it in the environment."""
+    bounds: Bounds = field(default_factory=Bounds)
+    """How long and how much a call waits for."""
+
+    def api_base(self, spec: ModelSpec) -> str | None:
+        """The address of a model's server; None: the provider's own."""
+        provider = spec.name.partition("/")[0] + "/"
+        return spec.api_base or self.api_bases.get(spec.name) or self.api_bases.get(provider)
+
+
+class LiteLLMClient:
+    """The model port over litellm."""
+
+    def __init__(self, options: LiteLLMOptions) -> None:
+        self._options = options
+        self._refused: dict[tuple[str, str | None], set[str]] = {}
+
+    async def complete(self, request: ModelRequest, on_delta: OnDelta) -> ModelReply:
+        """One streamed call. Raises ModelError; cancelling it closes the connection."""
+        spec = request.spec
+        place = Place(spec.name, self._options.api_base(spec), self._key(spec))
+        _check_address(place)
+        profile = self.profile(spec)
+        call = Call(request, place, profile, self.price(spec), self._options.bounds, on_delta)
+        refused = self._refused.setdefault((spec.name, place.api_base), set())
+        while True:
+            params = shape_params(request, profile)
+            for name in refused & set(params.sent):
+                params.drop(name)
+            try:
+                return await call.run(params)
+            except ModelError as error:
+                culprit = refused_parameter(error, params)
+                if culprit is None or culprit in refused:
+                    raise
+                # The model says what it does not take: that is left out from now on.
+                refused.add(culprit)
+
+    def price(self, spec: ModelSpec) -> Price | None:
+        """A person's own price, else the table's. A server of one's own has no listed price."""
+        own = self._options.prices.get(spec.name)
+        if own is not None:
+            return own
+        return None if self._options.api_base(spec) else table_price(spec.name)
+
+    def profile(self, spec: ModelSpec) -> Profile:
+        """The profile that the name gets, with the person's own `think_mode`, if any."""
+        profile = self._options.profiles.find(spec.name)
+        mode = spec.options.get("think_mode")
+        if mode is None:
+            return profile
+        return Profile.model_validate({**profile.model_dump(by_alias=True), "think_mode": mode})
+
+    def count_tokens(
+        self,
+        spec: ModelSpec,  # noqa: ARG002 - the port's signature
+        messages: Sequence[Message],
+    ) -> int:
+        """An estimate, on the high side: no tokenizer is loaded."""
+        return estimate_messages(messages)
+
+    async def aclose(self) -> None:
+        """Close litellm's connections, if it was ever needed."""
+        module = litellm_if_loaded()
+        if module is not None:
+            await module.close_litellm_async_clients()
+
+    def _key(self, spec: ModelSpec) -> str | None:
+        key = self._options.key_for(spec.name)
+        # A server of one's own seldom wants a key, but the protocol's client insists on one.
+        return key or ("none" if self._options.api_base(spec) else None)
+
+
+def _check_address(place: Place) -> None:
+    base = place.api_base
+    if base is None:
+        return
+    parts = urlsplit(base)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise model_error(
+            "bad_request",
+            f"the address {base!r} of {place.model} has no scheme",
+            f"write it like http://{base.removeprefix('//')}",
+        )
+
+
+_REFUSING = re.compile(
+    r"unsupported|not supported|does ?n[o']t support|unknown|unrecognized|not permitted|not allowed"
+    r"|extra inputs|deprecated|unexpected|invalid|only the default|cannot be used",
+    re.IGNORECASE,
+)
+_NEEDED = frozenset({"max_tokens", "allowed_openai_params"})
+
+
+def refused_parameter(error: ModelError, params: Params) -> str | None:
+    """Which parameter of ours a provider's refusal names, if any."""
+    if error.kind != "bad_request" or not _REFUSING.search(error.message):
+        return None
+    for name in sorted(set(params.sent) - _NEEDED, key=len, reverse=True):
+        spoken = name.replace("_", "[_ .]")
+        if name == "think":
+            spoken = "think(?:ing)?"
+        if re.search(rf"(?<![\w]){spoken}(?![\w])", error.message, re.IGNORECASE):
+            return name
+    return None

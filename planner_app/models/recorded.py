@@ -1,0 +1,75 @@
+"""A model that answers from a saved run: the same replies to the same calls, at no cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from planner_app.models.port import (
+    Cost,
+    Delta,
+    Message,
+    ModelReply,
+    ModelRequest,
+    ModelSpec,
+    OnDelta,
+    Price,
+    Profile,
+    ReplyKey,
+    model_error,
+)
+from planner_app.models.tokens import estimate_messages
+
+PREFIX = "recorded:"
+
+CallId = tuple[str, str | None, int | None, int]
+"""Role, step, attempt, turn."""
+
+Recording = Mapping[CallId, ModelReply]
+LoadRecording = Callable[[str], Recording]
+"""Gives a saved run's replies by the run's id. Raises NotFound."""
+
+
+def call_id(key: ReplyKey) -> CallId:
+    """What a recorded reply is found by."""
+    return key.role, key.step, key.attempt, key.turn
+
+
+class RecordedClient:
+    """Answers from saved runs; `recorded:RUN` names the run."""
+
+    def __init__(self, load: LoadRecording) -> None:
+        self._load = load
+        self._recordings: dict[str, Recording] = {}
+
+    async def complete(self, request: ModelRequest, on_delta: OnDelta) -> ModelReply:
+        """The reply that this call got then. Raises ModelError of kind `unrecorded`."""
+        run = request.spec.name.removeprefix(PREFIX)
+        if run not in self._recordings:
+            self._recordings[run] = self._load(run)
+        reply = self._recordings[run].get(call_id(request.key))
+        if reply is None:
+            raise model_error("unrecorded", f"run {run} has no reply for {request.key}")
+        if reply.reasoning:
+            on_delta(Delta("reasoning", reply.reasoning))
+        if reply.text:
+            on_delta(Delta("text", reply.text))
+        return reply.model_copy(update={"cost": Cost(usd=0.0, source="scripted")})
+
+    def price(self, spec: ModelSpec) -> Price | None:  # noqa: ARG002 - the port's signature
+        """Recorded replies cost nothing, and that is known."""
+        return Price(0.0, 0.0)
+
+    def profile(self, spec: ModelSpec) -> Profile:  # noqa: ARG002 - the port's signature
+        """Plain habits: the replies are there already."""
+        return Profile(family="recorded", think_mode="off", notes="replies come from a saved run")
+
+    def count_tokens(
+        self,
+        spec: ModelSpec,  # noqa: ARG002 - the port's signature
+        messages: Sequence[Message],
+    ) -> int:
+        """An estimate."""
+        return estimate_messages(messages)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,170 @@
+"""Shape one request as a model wants it: its messages, and the parameters that it takes.
+
+What a model refuses is left out, and the caller is told which. Examples and wordings are the
+agents' business; here the profile decides about roles, history, sampling, effort and JSON modes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from planner_app.models.port import Message, ModelRequest, Profile
+
+Wire = dict[str, object]
+
+_SAMPLING = ("temperature", "top_p", "top_k", "seed")
+_BUDGET_SHARE = {"low": 0.2, "medium": 0.4, "high": 0.7}
+
+
+def shape_messages(messages: Sequence[Message], profile: Profile, provider: str) -> list[Wire]:
+    """The conversation in OpenAI's form. Neighbours of one role are joined."""
+    system = [message.content for message in messages if message.role == "system"]
+    turns = [message for message in messages if message.role != "system"]
+    shaped: list[Wire] = []
+    opening = "\n\n".join(part for part in system if part.strip())
+    if opening and profile.system_role in ("system", "developer"):
+        shaped.append({"role": profile.system_role, "content": opening})
+        opening = ""
+    last_reply = max(
+        (number for number, turn in enumerate(turns) if turn.role == "assistant"), default=-1
+    )
+    for number, turn in enumerate(turns):
+        content = turn.content
+        if opening and turn.role == "user":
+            content, opening = f"{opening}\n\n{content}", ""
+        if turn.role == "assistant":
+            shaped.append(_reply(turn, profile, provider, is_last=number == last_reply))
+        elif shaped and shaped[-1]["role"] == "user":
+            shaped[-1]["content"] = f"{shaped[-1]['content']}\n\n{content}"
+        else:
+            shaped.append({"role": "user", "content": content})
+    if opening:
+        shaped.append({"role": "user", "content": opening})
+    return shaped
+
+
+def _reply(turn: Message, profile: Profile, provider: str, *, is_last: bool) -> Wire:
+    wire: Wire = {"role": "assistant", "content": turn.content}
+    if profile.history_reasoning == "drop":
+        return wire
+    if profile.history_reasoning == "keep" and turn.reasoning:
+        wire["reasoning_content"] = turn.reasoning
+    state = turn.provider_state
+    # Signed thoughts are another provider's secret, and an old cycle's are not wanted back.
+    if (
+        state is not None
+        and state.get("provider") == provider
+        and (is_last or profile.history_reasoning == "keep")
+    ):
+        for name in ("thinking_blocks", "provider_specific_fields"):
+            if state.get(name):
+                wire[name] = state[name]
+    return wire
+
+
+@dataclass(slots=True)
+class Params:
+    """Parameters of one call."""
+
+    sent: dict[str, object] = field(default_factory=dict)
+    """What is sent, in litellm's names."""
+    dropped: list[str] = field(default_factory=list)
+    """What was asked for and left out."""
+
+    def drop(self, name: str) -> None:
+        """Leave a parameter out, and remember that."""
+        self.sent.pop(name, None)
+        if name not in self.dropped:
+            self.dropped.append(name)
+
+
+def shape_params(request: ModelRequest, profile: Profile) -> Params:
+    """The parameters for a request."""
+    params = Params()
+    limit = profile.max_output
+    params.sent["max_tokens"] = min(request.max_tokens, limit) if limit else request.max_tokens
+    _sampling(params, request, profile)
+    _effort(params, request, profile)
+    _json_mode(params, request, profile)
+    params.sent.update(profile.extra)
+    num_ctx = request.spec.options.get("num_ctx")
+    if num_ctx is not None:
+        params.sent["num_ctx"] = num_ctx
+    for name in profile.refuses:
+        if name in params.sent:
+            params.drop(name)
+    return params
+
+
+def _sampling(params: Params, request: ModelRequest, profile: Profile) -> None:
+    asked: dict[str, JsonValue] = {
+        name: request.spec.options[name] for name in _SAMPLING if name in request.spec.options
+    }
+    if request.temperature is not None:
+        asked.setdefault("temperature", request.temperature)
+    params.sent.update(profile.sampling)
+    for name, value in asked.items():
+        fixed = profile.fixed_sampling and name != "seed"
+        if fixed and profile.sampling.get(name) != value:
+            if name not in profile.sampling:
+                params.drop(name)
+            elif name not in params.dropped:
+                params.dropped.append(name)
+        else:
+            params.sent[name] = value
+
+
+def _effort(params: Params, request: ModelRequest, profile: Profile) -> None:
+    named = request.spec.options.get("effort")
+    default = profile.effort_planner if request.key.role == "planner" else profile.effort_executor
+    effort = default if named is None else named
+    if effort is None:
+        return
+    if profile.effort_param is None or effort not in profile.effort_values:
+        params.dropped.append("effort")
+        return
+    if profile.thinking_budget_min is None:
+        params.sent[profile.effort_param] = effort
+        return
+    room = request.max_tokens - 1
+    if room < 2 * profile.thinking_budget_min:
+        params.dropped.append("effort")
+        return
+    share = int(room * _BUDGET_SHARE.get(str(effort), 0.4))
+    budget = max(profile.thinking_budget_min, share)
+    params.sent[profile.effort_param] = {"type": "enabled", "budget_tokens": budget}
+    # While it thinks it takes no other temperature than 1.
+    for name in ("temperature", "top_p", "top_k"):
+        if name in params.sent:
+            params.drop(name)
+
+
+def _json_mode(params: Params, request: ModelRequest, profile: Profile) -> None:
+    schema = request.json_schema
+    if schema is None or profile.json_mode == "prompt":
+        return
+    if profile.json_mode == "json_object":
+        params.sent["response_format"] = {"type": "json_object"}
+        return
+    params.sent["response_format"] = {
+        "type": "json_schema",
+        "json_schema": {"name": "reply", "schema": schema, "strict": is_strict(schema)},
+    }
+
+
+def is_strict(schema: JsonValue) -> bool:
+    """Whether all objects of a schema are closed and require all keys, as strict modes want."""
+    if isinstance(schema, list):
+        return all(is_strict(item) for item in schema)
+    if not isinstance(schema, dict):
+        return True
+    properties = schema.get("properties")
+    if isinstance(properties, dict):
+        required = schema.get("required")
+        named = set(required) if isinstance(required, list) else set()
+        if schema.get("additionalProperties") is not False or set(properties) != named:
+            return False
+    return all(is_strict(value) for value in schema.values())
