@@ -84,12 +84,14 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     return (yield)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+) -> Iterator[None]:
+    """Say how many tests did not run, after all other summaries, right above the closing line."""
+    yield
     missed = len(config.stash[NO_ENGINE])
     if missed:
+        why = why_no_sandbox()
         terminalreporter.section("no sandbox")
-        terminalreporter.line(
-            f"{missed} tests need the sandbox and did not run: {why_no_sandbox()}"
-        )
+        terminalreporter.line(f"{missed} tests need the sandbox and did not run: {why}")
