@@ -43,16 +43,14 @@ def _composed(state: RunState) -> list[EventDraft]:
     """An answer from the finished reports, without a model."""
     if state.answer is not None:
         return [_finished(state, "a better answer could not be written")]
+    cause = state.fatal if "planner" in state.down else "the planner could not write the answer"
+    why = "; ".join(brief(one) for one in dict.fromkeys((state.shortfall, cause)) if one)
     answer = composed_answer(state)
     if answer is None:
-        reason = state.shortfall or state.fatal or "the answer could not be written"
-        return [RunFinished(status="failed", reason=brief(reason)).draft()]
-    why = state.shortfall or state.fatal or "the answer could not be written by the planner"
+        return [RunFinished(status="failed", reason=why).draft()]
     return [
         AnswerDrafted(answer=answer, number=state.answer_number + 1, by="engine").draft(),
-        RunFinished(
-            status="partial", reason=f"{brief(why)}; put together from the reports"
-        ).draft(),
+        RunFinished(status="partial", reason=f"{why}; put together from the reports").draft(),
     ]
 
 
