@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 from planner_app.history.times import from_us, now_us
 from planner_app.history.watch import Watcher
@@ -27,10 +28,14 @@ RESTART = "restart"
 """Kind of a row that says: forget the move's text so far, it begins anew."""
 _KEPT_US = 24 * 3600 * 1_000_000
 _VERSION = 1
-_SCHEMA = """CREATE TABLE IF NOT EXISTS live (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL, move_id TEXT NOT NULL,
-    kind TEXT NOT NULL, at_us INTEGER NOT NULL, text TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS ix_live_run ON live(run_id, id);"""
+_SCHEMA = (
+    """CREATE TABLE live (id INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL,
+    move_id TEXT NOT NULL, kind TEXT NOT NULL, at_us INTEGER NOT NULL, text TEXT NOT NULL)""",
+    "CREATE INDEX ix_live_run ON live(run_id, id)",
+    f"PRAGMA user_version={_VERSION}",
+)
+_TRIES = 5
+"""How often a flush is tried, 0.1 s apart, before its text is lost."""
 _log = logging.getLogger(__name__)
 
 
@@ -82,24 +87,28 @@ def live_file(history_file: Path) -> Path:
     return history_file.with_name("live.db")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> sqlite3.Connection:
+    """The live database, made if it is not there. Raises sqlite3.Error, OSError."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
     try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version != _VERSION:
+        if _version(connection) != _VERSION:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute("DROP TABLE IF EXISTS live")
-            for statement in _SCHEMA.split(";")[:2]:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={_VERSION}")
+            if _version(connection) != _VERSION:
+                connection.execute("DROP TABLE IF EXISTS live")
+                for statement in _SCHEMA:
+                    connection.execute(statement)
             connection.execute("COMMIT")
         connection.execute("PRAGMA synchronous=OFF")
     except sqlite3.Error:
         connection.close()
         raise
     return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 class LiveWriter:
@@ -188,14 +197,21 @@ class LiveWriter:
 
     def _run(self) -> None:
         connection: sqlite3.Connection | None = None
+        work: list[Callable[[sqlite3.Connection], object]] = []
         closing = False
+        tries = 0
         while not closing:
             self._due.wait()
             closing = self._closing.is_set()
             self._due.clear()
-            work = self._take()
+            work += self._take()
             if work:
                 connection = self._flush(connection, work)
+                tries = 0 if connection is not None or tries >= _TRIES else tries + 1
+                if tries:
+                    self._due.set()
+                else:
+                    work = []
             if not closing:
                 # The pause is what makes ten rows a second of any number of tokens.
                 self._closing.wait(FLUSH_SECONDS)
@@ -216,9 +232,9 @@ class LiveWriter:
         connection: sqlite3.Connection | None,
         work: list[Callable[[sqlite3.Connection], object]],
     ) -> sqlite3.Connection | None:
-        """Writes; text that cannot be written is lost, which the log tells once."""
+        """Writes all of it or nothing; None: it failed, which the log tells once."""
         try:
-            connection = connection or _connect(self._path)
+            connection = connection or _open(self._path)
             connection.execute("BEGIN IMMEDIATE")
             for piece in work:
                 piece(connection)
@@ -270,10 +286,18 @@ class LiveReader:
         with self._lock:
             try:
                 if self._connection is None:
-                    self._connection = _connect(self._path)
+                    # The writer makes the file; without one nothing is live.
+                    self._connection = sqlite3.connect(
+                        f"file:{quote(str(self._path))}?mode=rw",
+                        uri=True,
+                        timeout=1.0,
+                        isolation_level=None,
+                        check_same_thread=False,
+                    )
                 rows = self._connection.execute(query, (run_id, after, limit)).fetchall()
-            except (sqlite3.Error, OSError) as error:
-                _log.warning("live text cannot be read: %s: %s", self._path, error)
+            except sqlite3.Error as error:
+                if self._path.exists() and "no such table" not in str(error):
+                    _log.warning("live text cannot be read: %s: %s", self._path, error)
                 if self._connection is not None:
                     self._connection.close()
                     self._connection = None
@@ -283,9 +307,11 @@ class LiveReader:
     def count(self) -> int:
         """A number that grows when there may be something new; cheap enough for 20 times a second.
 
-        Raises HistoryError when the live database cannot be opened.
+        0 until a writer made the file. Raises HistoryError when it cannot be opened.
         """
         if self._watcher is None:
+            if not self._path.exists():
+                return 0
             self._watcher = Watcher(self._path)
         return self._watcher.count()
 

@@ -75,6 +75,15 @@ def _row(draft: EventDraft) -> dict[str, Any]:
 _HEAD = select(RUN.c.seq, RUN.c.last_us, RUN.c.fence, RUN.c.worker_id).where(
     RUN.c.id == bindparam("run")
 )
+# Built once: taking statements apart anew would cost more than running them.
+_INSERT = insert(EVENT)
+_ADVANCE = (
+    update(RUN)
+    .where(RUN.c.id == bindparam("run"))
+    .values(seq=bindparam("new_seq"), last_us=bindparam("new_us"))
+)
+_SUMMARY = (*(name for name in RunSummary.model_fields if name in RUN.c), "wake_us")
+_SUMMARIZE = _ADVANCE.values({name: bindparam(f"new_{name}") for name in _SUMMARY})
 _READ = (
     update(COMMAND)
     .where(COMMAND.c.id == bindparam("command"), COMMAND.c.read_seq.is_(None))
@@ -105,16 +114,18 @@ def append(connection: Connection, new: Append, read_blob: ReadBlob) -> list[Eve
         Event.of(draft, new.run_id, seq + i, at) for i, draft in enumerate(new.drafts, start=1)
     ]
     connection.execute(
-        insert(EVENT),
+        _INSERT,
         [
             row | {"run_id": new.run_id, "seq": event.seq, "at_us": at_us}
             for row, event in zip(new.rows, events, strict=True)
         ],
     )
-    values: dict[str, Any] = {"seq": seq + len(events), "last_us": at_us}
-    if new.summary is not None:
-        values |= summary_columns(new.summary)
-    connection.execute(update(RUN).where(RUN.c.id == new.run_id).values(values))
+    values: dict[str, Any] = {"run": new.run_id, "new_seq": seq + len(events), "new_us": at_us}
+    if new.summary is None:
+        connection.execute(_ADVANCE, values)
+    else:
+        columns = summary_columns(new.summary)
+        connection.execute(_SUMMARIZE, values | {f"new_{k}": v for k, v in columns.items()})
     for event in events:
         _index(connection, event)
         search.index(connection, event, read_blob)

@@ -104,7 +104,9 @@ def _look(path: Path) -> schema.Version:
         return "new"
     if not path.is_file():
         raise HistoryError(f"the history {path} is not a file", "set PLANNER_HOME to a folder")
-    uri = f"file:{quote(str(path))}?mode=ro"
+    # Without a WAL all is in the file itself; then even -shm need not be made to read it.
+    alone = not path.with_name(path.name + "-wal").exists()
+    uri = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if alone else ''}"
     with storage(str(path)):
         try:
             with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as connection:
