@@ -32,7 +32,7 @@ PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\
 class NoSearch:
     """Finds nothing."""
 
-    async def search(self, query: SearchQuery) -> tuple[Hit, ...]:  # noqa: ARG002
+    async def search(self, query: SearchQuery) -> tuple[Hit, ...]:
         return ()
 
     async def close(self) -> None:

@@ -130,7 +130,7 @@ class CallContext(Protocol):
         ...
 
 
-class ToolProblem(PlannerError):  # noqa: N818
+class ToolProblem(PlannerError):
     """A call that gave no value; the model reads the message and may act on it."""
 
     def __init__(self, kind: str, message: str, hint: str, retryable: bool) -> None:

@@ -68,7 +68,7 @@ class StandaloneContext:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
 
-    def save_artifact(self, name: str, title: str, data: bytes) -> None:  # noqa: ARG002
+    def save_artifact(self, name: str, title: str, data: bytes) -> None:
         """Outside of a run an artifact is just a file."""
         self._inside(Path(name).name).write_bytes(data)
 
