@@ -16,12 +16,14 @@ from pydantic import JsonValue
 
 from planner_app.models.lenient import MAX_DEPTH, LenientError, read_value
 
-_OPENER = re.compile(r"[{\[\uff5b\uff3b]")
+# No object begins with another bracket: `{{` of a template is read from its second.
+_OPENER = re.compile(r"[{\uff5b](?!\s*[{\[])|[\[\uff3b]")
 _STRICT_FAILURES = 200
 """Each failure makes json count the lines before it; after this many only the lenient reader
 goes on, which keeps the whole linear."""
 _WORK_FACTOR = 8
 _KEPT = 200
+_LOOKED_AHEAD = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,13 @@ class Names:
         return self._any is None or self._any.search(text, start, end) is not None
 
     def begin_object(self, text: str, start: int, end: int) -> bool:
-        """Whether a wanted key with its colon stands in this part of a text."""
-        return bool(self.names) and self._key.search(text, start, end) is not None
+        """Whether an object with a wanted key and its colon begins here; it was read up to `end`,
+        and a mark or two may be missing in it."""
+        if not self.names:
+            return False
+        closer = text.find("}", end - 1, end + _LOOKED_AHEAD)
+        end = min(end + _LOOKED_AHEAD, len(text)) if closer < 0 else closer
+        return self._key.search(text, start, end) is not None
 
 
 class StrictDecoder:

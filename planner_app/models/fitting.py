@@ -75,7 +75,8 @@ def fit(value: JsonValue, schema: type[Model], *, wrap_list: bool) -> Fit[Model]
     Raises FitError with the problems of the value as it stood.
     """
     first: FitError | None = None
-    for number, variant in enumerate(_variants(_cleaned(value), schema, _MAX_UNWRAPS)):
+    value = _cleaned(value, field_names(schema))
+    for number, variant in enumerate(_variants(value, schema, _MAX_UNWRAPS)):
         try:
             made, mended = _validate(variant, schema)
             return Fit(made, number > 0 or mended)
@@ -83,7 +84,7 @@ def fit(value: JsonValue, schema: type[Model], *, wrap_list: bool) -> Fit[Model]
             first = first or error
     if wrap_list and isinstance(value, list) and (key := _only_list_field(schema)):
         try:
-            return Fit(_validate({key: _cleaned(value)}, schema)[0], True)
+            return Fit(_validate({key: value}, schema)[0], True)
         except FitError as error:
             first = first or error
     raise first or FitError(("an object was expected",))
@@ -96,7 +97,8 @@ def _variants(value: JsonValue, schema: type[BaseModel], left: int) -> Iterator[
     if isinstance(value, str):
         inner = _decoded(value)
         if inner is not None:
-            yield from _variants(_cleaned(inner), schema, left - 1)
+            inner = _cleaned(inner, field_names(schema))
+            yield from _variants(inner, schema, left - 1)
     elif isinstance(value, list) and len(value) == 1:
         yield from _variants(value[0], schema, left - 1)
     elif isinstance(value, dict):
@@ -202,26 +204,31 @@ def _only_list_field(schema: type[BaseModel]) -> str | None:
     return None
 
 
-def _cleaned(value: JsonValue, key: str = "") -> JsonValue:
+def _cleaned(value: JsonValue, names: frozenset[str], key: str = "") -> JsonValue:
     """Keys without `###`, code without its fence, text that can be written as UTF-8."""
     if isinstance(value, dict):
         return {
-            (name := _clean_key(written)): _cleaned(item, name) for written, item in value.items()
+            (name := _clean_key(written, names)): _cleaned(item, names, name)
+            for written, item in value.items()
         }
     if isinstance(value, list):
-        return [_cleaned(item, key) for item in value]
+        return [_cleaned(item, names, key) for item in value]
     if isinstance(value, str):
         if key in _CODE_KEYS and (fenced := _FENCED.match(value)):
             value = fenced.group(1)
-        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+        return _writable(value)
     return value
 
 
-def _clean_key(key: str) -> str:
+def _clean_key(key: str, names: frozenset[str]) -> str:
     bare = key.strip()
     if bare.startswith("###") and bare.endswith("###") and len(bare) > 6:
         return bare.strip("#").strip()
-    return bare
+    return bare if bare in names else _writable(key)
+
+
+def _writable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _finite(made: BaseModel) -> bool:

@@ -97,7 +97,7 @@ class LiteLLMClient:
 
     def count_tokens(
         self,
-        spec: ModelSpec,  # noqa: ARG002 - the port's signature
+        spec: ModelSpec,
         messages: Sequence[Message],
     ) -> int:
         """An estimate, on the high side: no tokenizer is loaded."""

@@ -55,17 +55,17 @@ class RecordedClient:
             on_delta(Delta("text", reply.text))
         return reply.model_copy(update={"cost": Cost(usd=0.0, source="scripted")})
 
-    def price(self, spec: ModelSpec) -> Price | None:  # noqa: ARG002 - the port's signature
+    def price(self, spec: ModelSpec) -> Price | None:
         """Recorded replies cost nothing, and that is known."""
         return Price(0.0, 0.0)
 
-    def profile(self, spec: ModelSpec) -> Profile:  # noqa: ARG002 - the port's signature
+    def profile(self, spec: ModelSpec) -> Profile:
         """Plain habits: the replies are there already."""
         return Profile(family="recorded", think_mode="off", notes="replies come from a saved run")
 
     def count_tokens(
         self,
-        spec: ModelSpec,  # noqa: ARG002 - the port's signature
+        spec: ModelSpec,
         messages: Sequence[Message],
     ) -> int:
         """An estimate."""

@@ -159,17 +159,17 @@ class ScriptedClient:
             ms=1000 * (time.monotonic() - started),
         )
 
-    def price(self, spec: ModelSpec) -> Price | None:  # noqa: ARG002 - the port's signature
+    def price(self, spec: ModelSpec) -> Price | None:
         """Scripted replies cost nothing, and that is known."""
         return Price(0.0, 0.0, source="settings")
 
-    def profile(self, spec: ModelSpec) -> Profile:  # noqa: ARG002 - the port's signature
+    def profile(self, spec: ModelSpec) -> Profile:
         """Plain habits: a script says what it says."""
         return Profile(family="scripted", think_mode="off", notes="replies come from a file")
 
     def count_tokens(
         self,
-        spec: ModelSpec,  # noqa: ARG002 - the port's signature
+        spec: ModelSpec,
         messages: Sequence[Message],
     ) -> int:
         """An estimate."""

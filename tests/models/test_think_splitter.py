@@ -1,0 +1,116 @@
+"""Reasoning is split from text the same however a stream is cut."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner_app.models.think import (
+    SplitMode,
+    ThinkSplitter,
+    split_think,
+    without_answer_tags,
+)
+
+CASES: list[tuple[SplitMode, str, str, str]] = [
+    ("auto", "<think>\na < b </thin k> <\n</think>\n\nANS <think> x", "\na < b </thin k> <\n",
+     "\n\nANS <think> x"),
+    ("auto", "\n <think>x</think>y", "x", "y"),
+    ("auto", "<thinking>x</thinking>y", "x", "y"),
+    ("auto", 'plain {"a":"</think>"}', "", 'plain {"a":"</think>"}'),
+    ("auto", "  \n plain", "", "  \n plain"),
+    ("auto", "<th", "", "<th"),
+    ("auto", "<think>never closed </thi", "never closed </thi", ""),
+    ("auto", "<think>a</think>\n<think>b</think>c", "ab", "c"),
+    ("auto", "[THINK]x[/THINK]y", "x", "y"),
+    ("auto", "<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>y",
+     "x", "y"),
+    ("auto", "", "", ""),
+    ("assume_think", "reason</think>ans", "reason", "ans"),
+    ("assume_think", "<think>reason</think>ans", "reason", "ans"),
+    ("assume_think", "reason</think>a</think>b", "reason", "a</think>b"),
+    ("assume_think", "<thi", "<thi", ""),
+    ("assume_think", "no end", "no end", ""),
+    ("off", "<think>x</think>y", "", "<think>x</think>y"),
+]  # fmt: skip
+
+
+def feed(mode: SplitMode, pieces: list[str]) -> tuple[str, str]:
+    splitter = ThinkSplitter(mode)
+    deltas = [delta for piece in pieces for delta in splitter.feed(piece)] + splitter.finish()
+    assert all(delta.text for delta in deltas)
+    kinds = ("reasoning", "text")
+    reasoning, text = ("".join(d.text for d in deltas if d.kind == kind) for kind in kinds)
+    return reasoning, text
+
+
+def cut(text: str, places: tuple[int, ...]) -> list[str]:
+    return [text[a:b] for a, b in itertools.pairwise((0, *places, len(text)))]
+
+
+@pytest.mark.parametrize(("mode", "text", "reasoning", "answer"), CASES)
+def test_every_way_of_cutting_in_three_gives_the_same(
+    mode: SplitMode, text: str, reasoning: str, answer: str
+) -> None:
+    for places in itertools.combinations(range(len(text) + 1), 2):
+        assert feed(mode, cut(text, places)) == (reasoning, answer)
+    assert feed(mode, list(text)) == (reasoning, answer)
+
+
+@given(
+    mode=st.sampled_from(["auto", "assume_think", "off"]),
+    parts=st.lists(
+        st.sampled_from(
+            ["<think>", "</think>", "<thinking>", "</thinking>", "<", "</", "think", ">", " ", "\n",
+             "a", "<|channel|>analysis<|message|>", "<|end|>", "[/THINK]", "[THINK]", "x<t"]
+        ),
+        max_size=14,
+    ),
+    data=st.data(),
+)  # fmt: skip
+def test_any_text_cut_anywhere_splits_alike(
+    mode: SplitMode, parts: list[str], data: st.DataObject
+) -> None:
+    text = "".join(parts)
+    places = data.draw(st.lists(st.integers(0, len(text)), max_size=10).map(sorted).map(tuple))
+    assert feed(mode, cut(text, places)) == feed(mode, [text])
+
+
+@given(st.text(max_size=300))
+def test_text_without_tags_comes_through_unchanged(text: str) -> None:
+    assert feed("off", [text]) == ("", text)
+    if not text.lstrip().startswith(("<", "[", "\u25c1")):
+        assert feed("auto", [text]) == ("", text)
+
+
+def test_what_cannot_become_a_tag_is_given_out_at_once() -> None:
+    splitter = ThinkSplitter("auto")
+    assert splitter.feed("<thi") == []
+    assert [delta.text for delta in splitter.feed("nk>I won")] == ["I won"]
+    assert [delta.text for delta in splitter.feed("der </th")] == ["der "]
+    assert [delta.text for delta in splitter.feed("at")] == ["</that"]
+
+
+@pytest.mark.parametrize(
+    ("text", "unclosed", "tagged"),
+    [("<think>a", True, True), ("<think>a</think>", False, True), ("a", False, False)],
+)
+def test_an_unclosed_thought_is_told(text: str, unclosed: bool, tagged: bool) -> None:
+    split = split_think(text)
+    assert (split.unclosed, split.tagged) == (unclosed, tagged)
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ("<answer>42</answer>", "42"),
+        (" <answer>\n42\n</answer> ", "42"),
+        ("<answer>a</answer> or <answer>b</answer>", "<answer>a</answer> or <answer>b</answer>"),
+        ("see <answer>", "see <answer>"),
+    ],
+)
+def test_answer_tags_go_only_when_they_hold_all(text: str, inside: str) -> None:
+    assert without_answer_tags(text) == inside
