@@ -42,7 +42,9 @@ format: venv-dev
 
 bench: venv-dev
 	$(ENGINE)
-	$(VENV_PYTHON) -m bench
+	for file in $$(grep -l '^if __name__' bench/*.py); do \
+		name=$$(basename "$$file" .py); echo "== $$name"; \
+		$(VENV_PYTHON) -m "bench.$$name" || exit; done
 
 bench-sandbox: venv-dev
 	$(ENGINE)
