@@ -32,6 +32,7 @@ from planner_app.broker.reader import Reader
 from planner_app.broker.registry import Registry
 from planner_app.broker.signatures import ToolFunction
 from planner_app.broker.web_tools import WebTools
+from planner_app.domain.errors import PlannerError
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +90,8 @@ class Broker:
         except TimeoutError:
             seconds = f"{function.timeout:.0f} s"
             raise ToolFailed("timeout", f"{name} took longer than {seconds}", True) from None
+        except PlannerError as error:  # the run's own: a sandbox that is gone, a full disk
+            raise ToolFailed("internal", f"{name} could not finish: {error}"[:600]) from error
         except Exception as error:
             _log.exception("tool %s broke", name)
             what = f"{type(error).__name__}: {error}"[:300]

@@ -114,7 +114,7 @@ class CallContext(Protocol):
         ...
 
     async def read_file(self, path: str, max_bytes: int) -> bytes:
-        """A workspace file. FileNotFoundError if there is none; too large is an OSError."""
+        """A workspace file. FileNotFoundError if there is none; another error if too large."""
         ...
 
     async def write_file(self, path: str, data: bytes) -> None:
@@ -143,6 +143,8 @@ class ToolProblem(PlannerError):
 
 class ToolRefused(ToolProblem):
     """The call was not made: unknown name, wrong arguments, policy, address or the person's no."""
+
+    exit_code = 2
 
     def __init__(self, kind: RefusalKind, message: str, hint: str = "") -> None:
         super().__init__(kind, message, hint, retryable=False)

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from planner_app.broker.port import CallContext, ToolFailed, ToolRefused, ToolValue
 from planner_app.broker.registry import HostFunction
+from planner_app.domain.errors import PlannerError
 
 MAX_ARTIFACT_BYTES = 50 * 2**20
 
@@ -22,9 +23,11 @@ async def save_artifact(ctx: CallContext, path: str, title: str) -> ToolValue:
         data = await ctx.read_file(path, MAX_ARTIFACT_BYTES)
     except FileNotFoundError:
         raise ToolFailed("not_found", f"there is no file {path[:200]!r} in the workspace") from None
-    except OSError as error:
+    except (OSError, PlannerError) as error:
         limit = f"an artifact has at most {MAX_ARTIFACT_BYTES // 2**20} MB"
-        raise ToolFailed("too_big", f"cannot keep {path[:200]!r}: {error}", hint=limit) from error
+        raise ToolFailed(
+            "unreadable", f"cannot keep {path[:200]!r}: {error}", hint=limit
+        ) from error
     title = " ".join(title.split())[:200] or name
     ctx.save_artifact(name, title, data)
     value: dict[str, JsonValue] = {"name": name, "title": title, "bytes": len(data)}

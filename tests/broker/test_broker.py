@@ -19,6 +19,7 @@ from planner_app.broker.reader import ChildReader
 from planner_app.broker.services import Services, open_recorded
 from planner_app.broker.standalone import StandaloneContext, web_fetch, web_search
 from planner_app.broker.web_tools import file_name
+from planner_app.domain.errors import SandboxError
 from tests.broker.documents import ARTICLE, make_pdf
 from tests.broker.loopback_web import (
     BUNDLED_TOOLS,
@@ -263,6 +264,25 @@ async def test_an_artifact_is_kept_and_a_missing_file_is_an_error(
             await world.call("save_artifact", path=path, title="x")
     with pytest.raises(ToolRefused):
         await world.call("save_artifact", path="", title="x")
+
+
+async def test_a_workspace_that_fails_is_told_and_no_fault_of_the_tool(
+    world: World, site: LoopbackSite, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Gone(StandaloneContext):
+        async def read_file(self, path: str, max_bytes: int) -> bytes:
+            raise SandboxError("the file is too large")
+
+        async def write_file(self, path: str, data: bytes) -> None:
+            raise SandboxError("the sandbox is gone")
+
+    site.answers["/x"] = response(b"x", content_type="text/plain")
+    world.ctx = Gone(parse_policy("open"), tmp_path)
+    with pytest.raises(ToolFailed, match=r"cannot keep 'big\.bin': the file is too large"):
+        await world.call("save_artifact", path="big.bin", title="x")
+    with pytest.raises(ToolFailed, match="could not finish: the sandbox is gone"):
+        await world.call("save_download", url=site.url("/x"))
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize(("policy", "says"), [("off", "network is off"), ("a.org", "a.org")])
