@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from planner_app.settings import Flag, Settings
 
 MAX_STDIN_BYTES = 4_000_000
-_FREE = ("scripted:", "recorded:")
+SCRIPTED = "scripted:"
+_FREE = (SCRIPTED, "recorded:")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def _submission(
         files=files if example is None else (*example.files, *files),
         dirs=tuple(Path(name) for name in args.dir),
         team=args.team,
-        models=models,
+        models={role: _lasting(model, context.cwd) for role, model in models.items()},
         approve=settings.approve.mode,
         net=settings.net.policy,
         budget=settings.budget.limits(),
@@ -192,6 +193,14 @@ def _submission(
         example=example.name if example else None,
         folder=context.cwd,
     )
+
+
+def _lasting(model: str, cwd: Path) -> str:
+    """A script is named by its whole path: the worker has another working folder."""
+    path = model.removeprefix(SCRIPTED)
+    if path == model or Path(path).is_absolute() or not (cwd / path).exists():
+        return model
+    return f"{SCRIPTED}{cwd / path}"
 
 
 def _task_text(task: str | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,8 @@ class Foreground:
         self._asker = None if terminal is None else Asker(terminal, self._reply, history)
         self._paused = asyncio.Event()
         self._interrupts = 0
-        self._interrupted = asyncio.Event()
+        self._stop_wanted = asyncio.Event()
+        self._cancel_wanted = asyncio.Event()
         self._hung_up = False
         self._stdout_open = True
 
@@ -63,12 +64,12 @@ class Foreground:
         with self._signals():
             async with self._queue.joined("run") as member:
                 lease = await asyncio.to_thread(self._queue.claim, member.worker_id, self._run_id)
+                await self._catch_up()
                 work = self._follow() if lease is None else self._drive(lease, settings)
                 try:
                     await self._until_done(work)
                 finally:
-                    if lease is not None:
-                        await self._wind_up(lease)
+                    await self._wind_up(lease)
         if self._terminal is not None:
             self._terminal.close()
 
@@ -90,11 +91,11 @@ class Foreground:
             self._asker.take(event)
         if event.type == "user.paused":
             self._paused.set()
+            self._stop_wanted.set()
 
     async def _until_done(self, work: Coroutine[Any, Any, None]) -> None:
         """The work, until it is over, the person stops it, or there is nobody left to ask."""
-        tasks = [asyncio.create_task(work), asyncio.create_task(self._paused.wait())]
-        tasks.append(asyncio.create_task(self._stopped()))
+        tasks = [asyncio.create_task(work), asyncio.create_task(self._stopped())]
         if self._asker is not None:
             tasks.append(asyncio.create_task(self._asker.run()))
         try:
@@ -122,7 +123,7 @@ class Foreground:
                 await self._until_told()
 
     async def _follow(self) -> None:
-        async for events in self._history.follow(self._run_id):
+        async for events in self._history.follow(self._run_id, self.outcome.last_seq):
             for event in events:
                 self.take(event)
             if self.outcome.ended:
@@ -146,7 +147,7 @@ class Foreground:
     # --- stopping ------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _signals(self) -> Any:
+    def _signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._on_interrupt)
         loop.add_signal_handler(signal.SIGTERM, self._on_terminate)
@@ -156,6 +157,8 @@ class Foreground:
         finally:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.remove_signal_handler(number)
+            if self._interrupts:  # one more Ctrl-C must not spoil the last line
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def _on_interrupt(self) -> None:
         self._interrupts += 1
@@ -163,41 +166,55 @@ class Foreground:
             say("\npausing (Ctrl-C again cancels the task)")
         elif self._interrupts == 2:
             say("\ncancelling")
-        self._interrupted.set()
+            self._cancel_wanted.set()
+        self._stop_wanted.set()
 
     def _on_terminate(self) -> None:
         self._interrupts = max(self._interrupts, 1)
-        self._interrupted.set()
+        self._stop_wanted.set()
 
     def _on_hang_up(self) -> None:
         self._hung_up = True
-        self._interrupted.set()
+        self._stop_wanted.set()
 
     async def _stopped(self) -> None:
-        """Returns when the person's pause is in the log, or took too long to get there."""
-        await self._interrupted.wait()
-        if self._hung_up:
+        """Returns when the run is paused, by whomever, or the terminal is gone.
+
+        Our own pause may take too long to get into the log: then the driver is stopped all the
+        same. A second Ctrl-C within a second means cancel.
+        """
+        await self._stop_wanted.wait()
+        if self._hung_up or not self._interrupts:
             return
-        began = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        patience = loop.time() + SECOND_THOUGHT
         await self._send("pause", {})
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PAUSE_SECONDS):
                 await self._paused.wait()
-        left = SECOND_THOUGHT - (asyncio.get_running_loop().time() - began)
-        while left > 0 and self._interrupts < 2:
-            await asyncio.sleep(min(left, 0.05))
-            left -= 0.05
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(patience):
+                await self._cancel_wanted.wait()
 
-    async def _wind_up(self, lease: Lease) -> None:
+    async def _wind_up(self, lease: Lease | None) -> None:
         """Record what was said and not read, and take the last events in."""
-        if self._interrupts >= 2 and not self.outcome.ended:
-            await self._send("cancel", {"reason": "Ctrl-C"})
-        seen = self.outcome.last_seq
+        await self._catch_up()
         if self._interrupts and not self.outcome.ended:
-            from planner_app.engine.settle import settle
+            if self._interrupts >= 2:
+                await self._send("cancel", {"reason": "Ctrl-C"})
+            if lease is not None:
+                from planner_app.engine.settle import settle
 
-            await settle(lease, self._history, self._queue)
-        for event in await self._history.load_events(self._run_id, seen):
+                await settle(lease, self._history, self._queue)
+            elif self._interrupts >= 2:  # its own driver reads it
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(PAUSE_SECONDS):
+                        await self._follow()
+        await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """Take in the events that are in the log and were not seen here."""
+        for event in await self._history.load_events(self._run_id, self.outcome.last_seq):
             self.take(event)
 
     # --- showing -------------------------------------------------------------------------------
