@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner_app.sandbox.container import remove_leftovers
+from planner_app.sandbox.launch import open_launcher
 from planner_app.sandbox.limits import Limits
+from planner_app.sandbox.opening import open_launcher
+from planner_app.sandbox.options import SandboxOptions
 from planner_app.sandbox.session import (
     JSON,
     ActionResult,
@@ -23,6 +30,9 @@ from planner_app.sandbox.session import (
     TransferFailed,
 )
 
+if TYPE_CHECKING:
+    from docker import DockerClient
+
 __all__ = [
     "JSON",
     "ActionResult",
@@ -37,9 +47,12 @@ __all__ = [
     "GuestReply",
     "Launcher",
     "Limits",
+    "SandboxOptions",
     "Session",
     "SessionClosed",
     "SessionSpec",
     "ToolHandler",
     "TransferFailed",
+    "open_launcher",
+    "remove_leftovers",
 ]

@@ -88,7 +88,7 @@ class Engine:
 
     def probe(self) -> object:
         """Run a sum the way an action is run; used to test the machinery."""
-        tree = cast(_ast.Module, _compile("1+1", "<probe>", "exec", PARSE_ONLY))
+        tree = cast("_ast.Module", _compile("1+1", "<probe>", "exec", PARSE_ONLY))
         space: dict[str, object] = {"__builtins__": builtins}
         _eval(_compile(self._keep_value(tree), "<probe>", "exec", TOP_LEVEL_AWAIT), space)
         return describe_value(space[VALUE], self._cap)
@@ -134,10 +134,10 @@ class Engine:
         linecache.cache.pop(f"<action-{self._count - KEPT_SOURCES}>", None)
 
     def _prepare(self, code: str, name: str) -> CodeType:
-        tree = cast(_ast.Module, _compile(code, name, "exec", PARSE_ONLY))
+        tree = cast("_ast.Module", _compile(code, name, "exec", PARSE_ONLY))
         if not code.rstrip().endswith(";"):
             tree = self._keep_value(tree)
-        return cast(CodeType, _compile(tree, name, "exec", TOP_LEVEL_AWAIT))
+        return cast("CodeType", _compile(tree, name, "exec", TOP_LEVEL_AWAIT))
 
     @staticmethod
     def _keep_value(tree: _ast.Module) -> _ast.Module:

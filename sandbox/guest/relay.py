@@ -144,7 +144,10 @@ class Relay:
         now = monotonic()
         waiting = [c for c in self._connections if c.answered_at is not None and c.unread]
         for connection in waiting:
-            if connection.answered_at is not None and connection.answered_at + UNREAD_SECONDS <= now:
+            if (
+                connection.answered_at is not None
+                and connection.answered_at + UNREAD_SECONDS <= now
+            ):
                 self.drop(connection)
         if any(c.unread for c in self._connections):
             self._unread_timer.at = now + UNREAD_SECONDS

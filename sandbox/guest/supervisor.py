@@ -53,9 +53,7 @@ class Supervisor:
         self._loop = Loop()
         self._host = Outbox(self._loop, to_host, self._leave, self._unpause)
         self._parser = Parser(MAX_JSON_FROM_HOST)
-        self._processes: Processes = (
-            ContainerProcesses() if place.contained else LocalProcesses()
-        )
+        self._processes: Processes = ContainerProcesses() if place.contained else LocalProcesses()
         self._watch_signals()
         self._deadline = self._loop.timer(self._time_is_up)
         self._again = self._loop.timer(self._interrupt_again)

@@ -68,4 +68,4 @@ class Line:
             raise EndAction
         if not message.get("ok"):
             raise ToolError(str(message.get("error")))
-        return blob if blob else message.get("value")
+        return blob or message.get("value")

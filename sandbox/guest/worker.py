@@ -8,10 +8,8 @@ there is a sign that it was touched.
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
-from os import _exit, dup2, getpid
+from os import _exit, getpid
 from os import read as os_read
 from os import write as os_write
 from time import monotonic

@@ -1,0 +1,105 @@
+"""Answers the guest's tool calls, each in a task that the session owns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from planner_app.sandbox.session import JSON, GuestCall, GuestReply, ToolHandler
+from planner_app.sandbox.wire import MAX_BLOB, Frame, WireError, number_of, pack
+
+MAX_IN_FLIGHT = 64
+"""The guest promises 32; one that sends many more is no guest of ours."""
+
+Send = Callable[[bytes], Awaitable[None]]
+
+
+class Hold(Protocol):
+    """A clock that stands still while a handler works."""
+
+    def hold(self) -> None: ...
+
+    def release(self) -> None: ...
+
+
+class ToolCalls:
+    """The calls under way."""
+
+    def __init__(self, handler: ToolHandler, send: Send) -> None:
+        self._handler = handler
+        self._send = send
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._last = 0
+
+    def begin(self, message: Frame, action: int | None, clock: Hold | None) -> None:
+        """A call has come. Raises WireError for a malformed one."""
+        call, name, args = number_of(message, "id"), message.get("name"), message.get("args")
+        if call is None or call <= self._last or len(self._tasks) >= MAX_IN_FLIGHT:
+            raise WireError("a tool call out of order, or too many")
+        if not isinstance(name, str) or not isinstance(args, dict):
+            raise WireError("a tool call without name or arguments")
+        self._last = call
+        if clock is not None:
+            clock.hold()
+        request = GuestCall(call, action, name, args)
+        task = asyncio.create_task(self._answer(request), name=f"tool call {call}")
+        self._tasks[call] = task
+        task.add_done_callback(lambda done: self._ended(call, clock, done))
+
+    def _ended(self, call: int, clock: Hold | None, task: asyncio.Task[None]) -> None:
+        del self._tasks[call]
+        if clock is not None:
+            clock.release()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            loop = task.get_loop()
+            context = {"message": "a tool's handler failed", "exception": error, "task": task}
+            loop.call_exception_handler(context)
+
+    async def _answer(self, request: GuestCall) -> None:
+        try:
+            reply = await self._handler(request)
+        except Exception:  # a bug of ours: the guest must not wait for ever, and we must hear of it
+            await self._reply(request.id, GuestReply(False, error="the tool failed on the host"))
+            raise
+        await self._reply(request.id, reply)
+
+    async def _reply(self, call: int, reply: GuestReply) -> None:
+        try:
+            data = _frame(call, reply)
+        except (ValueError, TypeError, RecursionError):
+            error = f"the result is too large or not JSON (at most {MAX_BLOB:,} bytes)"
+            data = _frame(call, GuestReply(False, error=error))
+        try:
+            await self._send(data)
+        except OSError:
+            return  # the session ends, and says so itself
+
+    def cancel(self, call: int | None) -> None:
+        """The guest has given a call up."""
+        task = self._tasks.get(call) if call is not None else None
+        if task is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Cancel all handlers and wait until they have stopped."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def cancel_all(self) -> None:
+        """The guest is gone: nobody waits for the answers."""
+        for task in list(self._tasks.values()):
+            task.cancel()
+
+
+def _frame(call: int, reply: GuestReply) -> bytes:
+    message: dict[str, JSON] = {"t": "reply", "id": call, "ok": reply.ok}
+    if reply.ok:
+        message["value"] = None if reply.blob else reply.value
+    else:
+        message["error"] = reply.error[:20_000]
+    if reply.end_action:
+        message["end"] = True
+    return pack(message, reply.blob)

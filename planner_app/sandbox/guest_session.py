@@ -1,0 +1,438 @@
+"""A session over a sandbox's stream: sends requests, sorts what comes back, notices its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from planner_app.domain.errors import SandboxError
+from planner_app.sandbox.calls import ToolCalls
+from planner_app.sandbox.collect import (
+    ActionCollector,
+    Collector,
+    ExportCollector,
+    Nothing,
+    clean_name,
+)
+from planner_app.sandbox.limits import Limits
+from planner_app.sandbox.session import (
+    JSON,
+    ActionResult,
+    BindFailed,
+    Exported,
+    FileInfo,
+    GuestError,
+    OnOutput,
+    SessionClosed,
+    SessionSpec,
+    ToolHandler,
+)
+from planner_app.sandbox.stream import Stream
+from planner_app.sandbox.transfers import Transfers, collect, pieces
+from planner_app.sandbox.watchdog import Watchdog
+from planner_app.sandbox.wire import (
+    MAX_BLOB,
+    PIECE,
+    PROTOCOL,
+    Frame,
+    FrameParser,
+    WireError,
+    number_of,
+    pack,
+    text_of,
+)
+
+START_SECONDS = 60.0
+REQUEST_SECONDS = 60.0
+"""For requests that are no actions: bind, export, configure."""
+SLACK_SECONDS = 10.0
+"""How long after the guest's own clock the host's clock ends an operation."""
+JOB_FRAMES = frozenset({"chunk", "credit", "done", "failed", "files"})
+
+
+@dataclass(slots=True)
+class _Operation:
+    """The request that the worker is busy with."""
+
+    number: int
+    collector: Collector
+    result: asyncio.Future[Frame]
+    watchdog: Watchdog
+    is_action: bool
+
+
+class GuestSession:
+    """Implements `Session` over any stream. `end_sandbox` ends what is at its other end."""
+
+    def __init__(
+        self, stream: Stream, where: str, end_sandbox: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.generation = 0
+        self.where = where
+        self._stream = stream
+        self._end_sandbox = end_sandbox
+        self._limits = Limits()
+        self._turn = asyncio.Lock()
+        self._writing = asyncio.Lock()
+        self._operation: _Operation | None = None
+        self._last = 0
+        self._dead = ""
+        self._loss = ""
+        self._greeted = False
+        self._ready = asyncio.Event()
+        self._calls: ToolCalls | None = None
+        self._transfers = Transfers(self._send)
+        self._reader: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    # -- beginning and end
+
+    async def start(self) -> None:
+        """Wait until the guest is ready. Raises SandboxError."""
+        self._reader = asyncio.create_task(self._read(), name=f"sandbox {self.where}")
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._ready.wait()
+        except TimeoutError:
+            self._die("it did not get ready in time")
+        if self._dead:
+            raise SandboxError(f"the sandbox did not start: {self._dead}")
+
+    async def configure(self, spec: SessionSpec, tools: ToolHandler) -> None:
+        """Make it the session of `spec`. Raises SandboxError for a tool module that fails."""
+        self._limits = spec.limits
+        self._calls = ToolCalls(tools, self._send)
+        message: dict[str, JSON] = {
+            "t": "configure",
+            "seed": spec.seed,
+            "output_bytes": spec.limits.output_bytes,
+            "tail_bytes": spec.limits.tail_bytes,
+            "result_chars": spec.limits.result_chars,
+            "modules": [{"name": m.name, "source": m.source} for m in spec.modules],
+        }
+        async with self._turn:
+            result = await self._request(message, b"", Nothing(), REQUEST_SECONDS)
+        if result.get("status") != "ok":
+            raise SandboxError(f"a tool module cannot be loaded: {_complaint(result)}")
+
+    @property
+    def alive(self) -> bool:
+        return not self._dead
+
+    async def close(self) -> None:
+        """End the sandbox and wait until it is gone."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name=f"close {self.where}")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        if not self._dead:
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._send(pack({"t": "bye"}))
+            except (OSError, TimeoutError, SessionClosed):
+                pass  # it ends by force below
+            self._die("it was closed")
+        self._stream.close()
+        if self._calls is not None:
+            await self._calls.close()
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+        await self._end_sandbox()
+
+    def _die(self, why: str) -> None:
+        """The sandbox is lost: tell everybody who waits for it."""
+        if self._dead:
+            return
+        self._dead = why
+        self._stream.close()
+        operation = self._operation
+        if operation is not None and not operation.result.done():
+            operation.result.set_result({"status": "died", "why": why, "state_lost": True})
+        self._transfers.fail_all(self._closed_error())
+        if self._calls is not None:
+            self._calls.cancel_all()
+        self._ready.set()
+
+    def _closed_error(self) -> SessionClosed:
+        return SessionClosed(f"the sandbox is gone: {self._dead}")
+
+    # -- the stream
+
+    async def _send(self, data: bytes) -> None:
+        async with self._writing:
+            if self._dead:
+                raise self._closed_error()
+            try:
+                await self._stream.write(data)
+            except OSError as error:
+                self._die(f"its stream broke ({error})")
+                raise self._closed_error() from None
+
+    async def _read(self) -> None:
+        parser = FrameParser()
+        try:
+            while data := await self._stream.read():
+                for message, blob in parser.feed(data):
+                    self._sort(message, blob)
+            why = "it ended"
+        except WireError as error:
+            why = f"it broke the protocol: {error}"
+        except OSError as error:
+            why = f"its stream broke ({error})"
+        said = self._stream.diagnosis()
+        self._die(f"{why}; its last words: {said[-500:]}" if said else why)
+
+    def _sort(self, message: Frame, blob: bytes) -> None:
+        kind = message.get("t")
+        if not isinstance(kind, str):
+            raise WireError("a frame without a type")
+        if kind == "hello":
+            self._greet(message)
+        elif not self._greeted:
+            raise WireError("it did not say hello")
+        elif kind == "ready":
+            self._begin_generation(message)
+        elif kind == "call":
+            self._begin_call(message)
+        elif kind == "cancel" and self._calls is not None:
+            self._calls.cancel(number_of(message, "id"))
+        elif kind in JOB_FRAMES:
+            self._transfers.take(kind, message, blob)
+        elif kind == "died":
+            self._loss = text_of(message, "why", 500, "its process was lost")
+        elif kind == "fatal":
+            raise WireError(text_of(message, "why", 500, "it gave up"))
+        else:
+            self._sort_operation(kind, message, blob)
+
+    def _greet(self, message: Frame) -> None:
+        if self._greeted or message.get("protocol") != PROTOCOL:
+            raise WireError("it speaks another version: build the image again")
+        self._greeted = True
+
+    def _begin_generation(self, message: Frame) -> None:
+        generation = number_of(message, "generation")
+        if generation is None or generation <= self.generation:
+            raise WireError("generations out of order")
+        self.generation = generation
+        self._ready.set()
+
+    def _begin_call(self, message: Frame) -> None:
+        if self._calls is None:
+            raise WireError("a tool call before anything was run")
+        operation = self._operation
+        ours = operation is not None and number_of(message, "op") == operation.number
+        action = operation.number if ours and operation and operation.is_action else None
+        self._calls.begin(message, action, operation.watchdog if ours and operation else None)
+
+    def _sort_operation(self, kind: str, message: Frame, blob: bytes) -> None:
+        operation = self._operation
+        number = number_of(message, "id")
+        if operation is None or number != operation.number or operation.result.done():
+            if number is None or not 0 <= number <= self._last:
+                raise WireError(f"an unexpected frame {kind[:50]!r}")
+            return  # late words of an operation that is over
+        if kind == "result":
+            operation.result.set_result(message)
+        else:
+            operation.collector.take(kind, message, blob)
+
+    # -- operations
+
+    async def _request(
+        self,
+        message: Mapping[str, JSON],
+        blob: bytes,
+        collector: Collector,
+        seconds: float,
+        *,
+        is_action: bool = False,
+    ) -> Frame:
+        """Send a request and wait for its result. The caller holds the turn."""
+        if self._dead:
+            raise self._closed_error()
+        self._last += 1
+        grace = self._limits.grace_seconds
+        watchdog = Watchdog(
+            seconds + grace + SLACK_SECONDS, lambda: self._die("it did not answer in time")
+        )
+        result: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        operation = _Operation(self._last, collector, result, watchdog, is_action)
+        self._operation = operation
+        try:
+            request = {**message, "id": self._last, "timeout": seconds, "grace": grace}
+            try:
+                await self._send(pack(request, blob))
+                return await asyncio.shield(result)
+            except SessionClosed:
+                return await result  # it died while we were sending: the result says so
+            except asyncio.CancelledError:
+                await self._settle(operation)
+                raise
+        finally:
+            watchdog.stop()
+            self._operation = None
+
+    async def _settle(self, operation: _Operation) -> None:
+        """The caller has gone away: stop the operation, and wait until it has stopped."""
+        try:
+            async with asyncio.timeout(self._limits.grace_seconds + SLACK_SECONDS):
+                await self._interrupt(operation)
+                await asyncio.shield(operation.result)
+        except (TimeoutError, asyncio.CancelledError):
+            self._die("it did not stop when its action was cancelled")
+        except SessionClosed:
+            return  # dead is stopped, too
+
+    async def _interrupt(self, operation: _Operation) -> None:
+        await self._send(pack({"t": "interrupt", "id": operation.number}))
+
+    async def run(
+        self, code: str, *, timeout: float | None = None, on_output: OnOutput | None = None
+    ) -> ActionResult:
+        """See Session.run."""
+        text = code.encode("utf-8", "surrogatepass")
+        seconds = self._limits.action_seconds if timeout is None else timeout
+        async with self._turn:
+            if len(text) > MAX_BLOB:
+                return _too_long(len(text))
+            collector = ActionCollector(self._limits, on_output)
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            message = {"t": "exec"}
+            frame = await self._request(message, text, collector, seconds, is_action=True)
+            loss, self._loss = self._loss, ""
+            if loss:
+                earlier = f"before this action the session was lost: {loss}"
+                why = text_of(frame, "why", 500)
+                frame = {**frame, "state_lost": True, "why": f"{why}; {earlier}".lstrip("; ")}
+            result = collector.result(frame, (loop.time() - began) * 1000)
+            if collector.listener_error is not None:
+                raise collector.listener_error
+            return result
+
+    async def interrupt(self) -> None:
+        """See Session.interrupt."""
+        operation = self._operation
+        if operation is not None:
+            await self._interrupt(operation)
+
+    async def reset(self) -> None:
+        """See Session.reset."""
+        self._ready.clear()
+        await self._send(pack({"t": "reset"}))
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._ready.wait()
+        except TimeoutError:
+            self._die("it did not come back from a reset")
+        if self._dead:
+            raise self._closed_error()
+
+    # -- variables
+
+    async def bind(self, values: Mapping[str, JSON]) -> None:
+        """See Session.bind."""
+        async with self._turn:
+            for name, value in values.items():
+                message: dict[str, JSON] = {"t": "bind", "values": {name: value}}
+                try:
+                    result = await self._request(message, b"", Nothing(), REQUEST_SECONDS)
+                except ValueError as error:
+                    raise BindFailed(f"{name} cannot be bound: {error}") from None
+                self._check_bound(result)
+
+    async def bind_pickles(self, name: str, blob: bytes) -> None:
+        """See Session.bind_pickles."""
+        async with self._turn:
+            for start in range(0, len(blob), PIECE):
+                piece = blob[start : start + PIECE]
+                self._check_bound(
+                    await self._request({"t": "stage"}, piece, Nothing(), REQUEST_SECONDS)
+                )
+            message: dict[str, JSON] = {"t": "bind_pickle", "name": name}
+            self._check_bound(await self._request(message, b"", Nothing(), REQUEST_SECONDS))
+
+    def _check_bound(self, result: Frame) -> None:
+        if self._dead:
+            raise self._closed_error()
+        if result.get("status") != "ok":
+            raise BindFailed(_complaint(result))
+
+    async def export(self, names: Iterable[str], max_bytes: int) -> dict[str, Exported]:
+        """See Session.export."""
+        wanted = tuple(dict.fromkeys(names))
+        collector = ExportCollector(wanted, max_bytes)
+        message: dict[str, JSON] = {
+            "t": "export",
+            "names": list(wanted),
+            "max_bytes": max_bytes,
+        }
+        async with self._turn:
+            result = await self._request(message, b"", collector, REQUEST_SECONDS)
+        if self._dead:
+            raise self._closed_error()
+        why = "" if result.get("status") == "ok" else _complaint(result)
+        if result.get("state_lost") is True:
+            self._loss = self._loss or why
+        return collector.result(why)
+
+    # -- files
+
+    async def read_file(self, path: str, max_bytes: int) -> bytes:
+        """See Session.read_file."""
+        request: dict[str, JSON] = {"kind": "read", "path": path, "max_bytes": max_bytes}
+        return await collect(self._transfers.receive(request), max_bytes)
+
+    async def write_file(self, path: str, data: bytes) -> None:
+        """See Session.write_file."""
+        await self._transfers.deliver({"kind": "write", "path": path}, pieces(data))
+
+    async def list_files(self) -> tuple[FileInfo, ...]:
+        """See Session.list_files."""
+        found = []
+        for entry in await self._transfers.listing():
+            match entry:
+                case [str(name), int(size), int() | float() as mtime]:
+                    info = _file_info(name, size, mtime)
+                    if info is not None:
+                        found.append(info)
+        return tuple(found[:2000])
+
+    def export_workspace(self) -> AsyncIterator[bytes]:
+        """See Session.export_workspace."""
+        return self._transfers.receive({"kind": "pack"})
+
+    async def import_workspace(self, chunks: AsyncIterator[bytes]) -> None:
+        """See Session.import_workspace."""
+        await self._transfers.deliver({"kind": "unpack"}, chunks)
+
+
+def _file_info(name: str, size: int, mtime: float) -> FileInfo | None:
+    cleaned = clean_name(name)
+    if cleaned is None or isinstance(size, bool) or not 0 <= size < 2**53:
+        return None
+    try:
+        at = datetime.fromtimestamp(mtime, UTC)
+    except (ValueError, OverflowError, OSError):
+        at = datetime.fromtimestamp(0, UTC)
+    return FileInfo(cleaned, size, at)
+
+
+def _complaint(result: Frame) -> str:
+    error = result.get("error")
+    if isinstance(error, dict):
+        told = text_of(error, "traceback", 2000) or text_of(error, "message", 2000)
+        return told.strip() or "no reason given"
+    why = text_of(result, "why", 500)
+    return why or f"the session answered {result.get('status')!r:.50}"
+
+
+def _too_long(size: int) -> ActionResult:
+    message = f"the action has {size:,} bytes of text, at most {MAX_BLOB:,} are accepted"
+    traceback = f"ActionTooLong: {message}\n"
+    return ActionResult("error", error=GuestError("ActionTooLong", message, traceback))
