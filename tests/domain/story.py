@@ -255,11 +255,14 @@ class Story:
         return self.reply(f"act {step}", TurnTaken(turn=turn), blobs={"code": "c"})
 
     def acts(self, step: str, key: str | None = None, *, status: str = "ok") -> Self:
-        """The code of the newest turn runs."""
-        move = self.start(f"action {step}")
+        """The code of the newest turn runs, or ends."""
+        move_id = next((k for k in self.state.open if k.startswith(f"action/{step}/")), None)
+        if move_id is None:
+            move_id = self.start(f"action {step}").id
+        _, _, attempt, turn, _ = move_id.split("/")
         key = key or f"k{len(self.events)}"
-        ended = ActionFinished(turn=move.turn, status=status, code_key=key, observation_key=key)
-        self.append(ended.draft(**_where(move)))
+        ended = ActionFinished(turn=int(turn), status=status, code_key=key, observation_key=key)
+        self.append(ended.draft(move_id=move_id, step_id=step, attempt=int(attempt)))
         self.settle()
         return self
 
