@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -69,23 +70,41 @@ class Names:
         self.names = frozenset(known)
         """The keys themselves; empty when any object will do."""
         options = "|".join(map(re.escape, known))
-        self._any = re.compile(rf"(?<!\w)(?:{options})(?!\w)") if known else None
-        self._key = re.compile(
-            rf"(?<!\w)(?:{options})(?:###)?[\"'\u201d\u2019\uff02]?\s{{0,99}}[:=\uff1a]"
-        )
+        self._word = re.compile(rf"(?<!\w)(?:{options})(?!\w)") if known else None
+        self._colon = re.compile(r"(?:###)?[\"'\u201d\u2019\uff02]?\s{0,99}[:=\uff1a]")
 
-    def stand_in(self, text: str, start: int, end: int) -> bool:
-        """Whether a wanted key stands in this part of a text."""
-        return self._any is None or self._any.search(text, start, end) is not None
+    def found_in(self, text: str) -> Places:
+        """Where they stand in a text."""
+        if self._word is None:
+            return Places(None, [])
+        words = list(self._word.finditer(text))
+        keys = [word.start() for word in words if self._colon.match(text, word.end())]
+        return Places([word.start() for word in words], keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where wanted keys stand in one text, in order."""
+
+    words: list[int] | None
+    """Everywhere; None when any object will do."""
+    keys: list[int]
+    """Where a colon follows."""
+
+    def stand_in(self, start: int, end: int) -> bool:
+        """Whether a wanted key stands in this part of the text."""
+        return self.words is None or _any_between(self.words, start, end)
 
     def begin_object(self, text: str, start: int, end: int) -> bool:
         """Whether an object with a wanted key and its colon begins here; it was read up to `end`,
         and a mark or two may be missing in it."""
-        if not self.names:
-            return False
         closer = text.find("}", end - 1, end + _LOOKED_AHEAD)
-        end = min(end + _LOOKED_AHEAD, len(text)) if closer < 0 else closer
-        return self._key.search(text, start, end) is not None
+        return _any_between(self.keys, start, end + _LOOKED_AHEAD if closer < 0 else closer)
+
+
+def _any_between(places: list[int], start: int, end: int) -> bool:
+    index = bisect_left(places, start)
+    return index < len(places) and places[index] < end
 
 
 class StrictDecoder:
@@ -132,7 +151,7 @@ def find_values(text: str, names: Names) -> list[Found]:
     Of very many only the last 200 are kept.
     """
     found: list[Found] = []
-    decoder = StrictDecoder()
+    decoder, places = StrictDecoder(), names.found_in(text)
     failures, work, at = 0, _WORK_FACTOR * len(text) + 10_000, 0
     while work > 0 and (opener := _OPENER.search(text, at)):
         start = opener.start()
@@ -145,11 +164,11 @@ def find_values(text: str, names: Names) -> list[Found]:
                 if too_deep(value):
                     found.append(Unreadable(start, "depth", _TOO_DEEP))
                 else:
-                    named = names.stand_in(text, start, end)
+                    named = places.stand_in(start, end)
                     found.append(Candidate(value, start, end, named, dup_keys=decoder.dup_keys))
                 at = end
                 continue
-        item, at, cost = _leniently(text, start, names)
+        item, at, cost = _leniently(text, start, places)
         work -= cost
         if item is not None:
             found.append(item)
@@ -161,7 +180,7 @@ def find_values(text: str, names: Names) -> list[Found]:
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 
-def _leniently(text: str, start: int, names: Names) -> tuple[Found | None, int, int]:
+def _leniently(text: str, start: int, places: Places) -> tuple[Found | None, int, int]:
     """What stands at an opener, where to go on, and how many characters were looked at."""
     try:
         reading = read_value(text, start)
@@ -170,11 +189,11 @@ def _leniently(text: str, start: int, names: Names) -> tuple[Found | None, int, 
         cost = reached - start
         if error.reason == "depth":
             return Unreadable(start, "depth", str(error)), reached, cost
-        if names.begin_object(text, start, reached + 1):
+        if places.begin_object(text, start, reached + 1):
             return Unreadable(start, error.reason, str(error)), start + 1, cost
         return None, start + 1, cost
     cost = reading.end - start
-    named = names.stand_in(text, start, reading.end)
+    named = places.stand_in(start, reading.end)
     if reading.truncated and not named:
         return None, start + 1, cost
     candidate = Candidate(

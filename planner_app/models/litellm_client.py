@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from pydantic import ValidationError
+
+from planner_app.domain.errors import BadInput
 from planner_app.models.call import Bounds, Call
 from planner_app.models.faults import Place
 from planner_app.models.lite import litellm_if_loaded
@@ -21,7 +24,7 @@ from planner_app.models.port import (
     Profile,
     model_error,
 )
-from planner_app.models.price_table import table_price
+from planner_app.models.price_table import context_window, output_limit, table_price
 from planner_app.models.profiles import ProfileBook
 from planner_app.models.shaping import Params, shape_params
 from planner_app.models.tokens import estimate_messages
@@ -88,12 +91,25 @@ class LiteLLMClient:
         return None if self._options.api_base(spec) else table_price(spec.name)
 
     def profile(self, spec: ModelSpec) -> Profile:
-        """The profile that the name gets, with the person's own `think_mode`, if any."""
+        """The profile that the name gets, with the person's own `think_mode`, and with the
+        table's sizes of window and reply where it says nothing about them."""
         profile = self._options.profiles.find(spec.name)
-        mode = spec.options.get("think_mode")
-        if mode is None:
-            return profile
-        return Profile.model_validate({**profile.model_dump(by_alias=True), "think_mode": mode})
+        changes: dict[str, object] = {}
+        if "think_mode" in spec.options:
+            changes["think_mode"] = spec.options["think_mode"]
+        listed = spec.name if self._options.api_base(spec) is None else ""
+        num_ctx = spec.options.get("num_ctx", profile.extra.get("num_ctx"))
+        if profile.context_window is None:
+            changes["context_window"] = num_ctx or context_window(listed)
+        if profile.max_output is None:
+            changes["max_output"] = output_limit(listed)
+        try:
+            return Profile.model_validate({**profile.model_dump(by_alias=True), **changes})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise BadInput(
+                f"an option of {spec.name} is not valid: {first['loc'][0]}: {first['msg']}"
+            ) from error
 
     def count_tokens(
         self,

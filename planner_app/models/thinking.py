@@ -64,7 +64,7 @@ def measure_switches(
 
     `tokens` is the provider's count for the whole reasoning; without one it is estimated.
     """
-    if visible != "full" or not reasoning.strip():
+    if visible in ("summary", "hidden") or not reasoning.strip():
         return None
     starts = [found.start("marker") for found in _STRONG.finditer(reasoning)]
     bounds = [0, *(start for start in starts if reasoning[:start].strip()), len(reasoning)]
