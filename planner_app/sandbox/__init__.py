@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from planner_app.sandbox.container import remove_leftovers
-from planner_app.sandbox.launch import open_launcher
+from planner_app.sandbox.engine import remove_leftovers
 from planner_app.sandbox.limits import Limits
 from planner_app.sandbox.opening import open_launcher
 from planner_app.sandbox.options import SandboxOptions
@@ -29,9 +25,6 @@ from planner_app.sandbox.session import (
     ToolHandler,
     TransferFailed,
 )
-
-if TYPE_CHECKING:
-    from docker import DockerClient
 
 __all__ = [
     "JSON",

@@ -172,7 +172,8 @@ async def _upgrade(engine: Engine, container: str) -> _Upgraded:
         version = engine.client.api._version
         writer.write(
             f"POST /v{version}/containers/{container}/attach?{QUERY} HTTP/1.1\r\n"
-            "Host: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n".encode()
+            "Host: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+            "Content-Length: 0\r\n\r\n".encode()
         )
         head = await reader.readuntil(b"\r\n\r\n")
         status = head.split(b" ", 2)[1:2]

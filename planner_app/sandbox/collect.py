@@ -111,7 +111,7 @@ class ActionCollector:
             return
         try:
             self._on_output(stream, text)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again by run(), when it is safe to
             self.listener_error, self._on_output = error, None
 
     def _take_display(self, message: Frame, blob: bytes) -> None:

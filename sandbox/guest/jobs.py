@@ -111,7 +111,7 @@ class Job:
             for message, blob in self._parser.feed(data):
                 if message.get("t") == "chunk":
                     self._credit -= len(blob)
-                else:
+                elif message.get("t") in ("done", "failed"):
                     self.ended = True
                 self._send({**message, "id": self.number}, blob)
         except ProtocolError as error:

@@ -68,9 +68,18 @@ def install_modules(modules: object, namespace: dict[str, object]) -> None:
         linecache.cache[file] = (len(source), None, source.splitlines(True), file)
         sys.modules[name] = module
         exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
-        chosen = module.__dict__.get("__all__")
-        for public, value in list(vars(module).items()):
-            ours = isinstance(value, FunctionType) and value.__module__ == name
-            if public in chosen if isinstance(chosen, list | tuple) else ours:
-                if not public.startswith("_"):
-                    namespace[public] = value
+        namespace.update(_public(module, name))
+
+
+def _public(module: ModuleType, name: str) -> dict[str, object]:
+    """What a module offers to the actions: its `__all__`, or else the functions written in it."""
+    chosen = module.__dict__.get("__all__")
+    if isinstance(chosen, list | tuple):
+        return {str(public): getattr(module, public) for public in chosen}
+    return {
+        public: value
+        for public, value in vars(module).items()
+        if isinstance(value, FunctionType)
+        and value.__module__ == name
+        and not public.startswith("_")
+    }

@@ -171,7 +171,7 @@ class Supervisor:
         )
         self._operation = operation
         self._deadline.at = operation.clock.deadline
-        if self._files_moved:
+        if self._files_moved and message.get("t") == "exec":
             message["rescan"] = True
             self._files_moved = False
         self._child.send(message, blob)
