@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import pty
+import select
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import termios
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from scripted_replies import Reply
 
 import planner_app
 
 ROOT = Path(planner_app.__file__).parent.parent
+PROGRAM = (sys.executable, "-m", "planner_app")
 Planner = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def environment() -> dict[str, str]:
+    """The test's environment, with the package found from any folder."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+    return {**os.environ, "PYTHONPATH": path}
 
 
 @pytest.fixture
@@ -31,9 +46,9 @@ def planner(folder: Path) -> Planner:
     def run(*args: str, stdin: str | bytes = "", **env: str) -> subprocess.CompletedProcess[str]:
         data = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
-            [sys.executable, "-m", "planner_app", *args],
+            [*PROGRAM, *args],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+            env={**environment(), **env},
             input=data,
             capture_output=True,
             check=False,
@@ -44,3 +59,103 @@ def planner(folder: Path) -> Planner:
         )
 
     return run
+
+
+class OnTerminal:
+    """A command at a terminal of its own: what it says there, and what it prints to stdout."""
+
+    def __init__(self, args: tuple[str, ...], folder: Path) -> None:
+        self._screen, inside = pty.openpty()
+        self._process = subprocess.Popen(
+            [*PROGRAM, *args],
+            cwd=folder,
+            env={**environment(), "TERM": "xterm"},
+            stdin=inside,
+            stderr=inside,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(inside, termios.TIOCSCTTY, 0),
+        )
+        os.close(inside)
+        self.said = ""
+
+    def wait_for(self, text: str, seconds: float = 60.0) -> None:
+        """Read until the text was said after what was waited for last."""
+        start, deadline = len(self.said), time.monotonic() + seconds
+        while text not in self.said[start:]:
+            left = deadline - time.monotonic()
+            assert left > 0, f"{text!r} was never said:\n{self.said}"
+            if select.select([self._screen], [], [], left)[0]:
+                try:
+                    data = os.read(self._screen, 65536)
+                except OSError:  # the program has ended
+                    data = b""
+                assert data, f"it ended without saying {text!r}:\n{self.said}"
+                self.said += data.decode("utf-8", "replace")
+
+    def type(self, text: str) -> None:
+        os.write(self._screen, text.encode())
+
+    def press_ctrl_c(self) -> None:
+        os.write(self._screen, b"\x03")
+
+    def hang_up(self) -> None:
+        self._process.send_signal(signal.SIGHUP)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(20)
+
+    def end(self) -> tuple[int, str]:
+        """Exit code and stdout, once it has ended."""
+        while self._process.poll() is None or select.select([self._screen], [], [], 0)[0]:
+            if select.select([self._screen], [], [], 0.05)[0]:
+                try:
+                    data = os.read(self._screen, 65536)
+                except OSError:
+                    break
+                self.said += data.decode("utf-8", "replace")
+        assert self._process.stdout is not None
+        out = self._process.stdout.read().decode()
+        return self._process.wait(60), out
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(20)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        os.close(self._screen)
+
+
+@pytest.fixture
+def at_terminal(folder: Path) -> Iterator[Callable[..., OnTerminal]]:
+    """`planner ARGS` at a terminal."""
+    started: list[OnTerminal] = []
+
+    def start(*args: str) -> OnTerminal:
+        started.append(OnTerminal(args, folder))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+@pytest.fixture
+def script(folder: Path) -> Callable[..., str]:
+    """Writes scripted replies and gives the model's name."""
+
+    def write(*replies: Reply) -> str:
+        path = folder / "script.jsonl"
+        path.write_text("\n".join(json.dumps(reply) for reply in replies), encoding="utf-8")
+        return "scripted:script.jsonl"
+
+    return write
+
+
+@pytest.fixture
+def worker_is_stopped(planner: Planner) -> Iterator[None]:
+    """No worker outlives the test that started it."""
+    yield
+    planner("worker", "stop")
