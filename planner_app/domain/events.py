@@ -85,6 +85,15 @@ class Event(EventDraft):
         return self.model_dump_json()
 
 
+def _writable(text: str) -> bool:
+    """Whether UTF-8 can hold a text; half of a surrogate pair, as code may print it, cannot be."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class EventData(BaseModel):
     """What a type of event says; subclasses are the catalogue."""
 
@@ -103,15 +112,21 @@ class EventData(BaseModel):
     ) -> EventDraft:
         """This fact, ready to be appended.
 
+        Halves of surrogate pairs become question marks, so that every event can be written.
         Raises ValueError when the data is over 16 KiB as JSON: its big part belongs in a blob.
         """
         from planner_app.domain.catalogue import type_name
 
         data = self.model_dump(mode="json")
         name = type_name(type(self))
-        size = len(json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"))
-        if size > MAX_DATA_BYTES:
-            raise ValueError(f"{name}: data of {size} bytes, limit {MAX_DATA_BYTES}; use a blob")
+        text = json.dumps(data, ensure_ascii=False)
+        written = text.encode("utf-8", "replace")
+        if len(written) > MAX_DATA_BYTES:
+            raise ValueError(
+                f"{name}: data of {len(written)} bytes, limit {MAX_DATA_BYTES}; use a blob"
+            )
+        if not _writable(text):
+            data = json.loads(written)
         return EventDraft(
             type=name,
             move_id=move_id,

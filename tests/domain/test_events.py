@@ -46,6 +46,12 @@ def test_any_text_and_time_survive_being_written(text: str, at: datetime) -> Non
     assert Event.model_validate_json(one.to_json()) == one
 
 
+def test_half_of_a_surrogate_pair_cannot_stop_an_event_from_being_written() -> None:
+    one = event(NoteAdded(text="before \ud83d after"))
+    assert Event.model_validate_json(one.to_json()) == one
+    assert one.data == {"text": "before ? after"}
+
+
 def test_times_are_utc_with_microseconds_wherever_they_come_from() -> None:
     there = timezone(timedelta(hours=5, minutes=30))
     read = Event.model_validate(
