@@ -77,7 +77,7 @@ def prepare(kind: str) -> None:
         "-r",
         str(ROOT / LOCKS[kind]),
     ]
-    quiet = ["--quiet", "--no-input", "--disable-pip-version-check", "--root-user-action=ignore"]
+    quiet = ["-qq", "--no-input", "--disable-pip-version-check", "--root-user-action=ignore"]
     done = subprocess.run([*pip(), *install, *quiet], stdin=subprocess.DEVNULL, check=False)
     if done.returncode != 0:
         raise Refusal(
