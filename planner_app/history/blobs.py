@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from planner_app.domain.errors import HistoryError, NotFound
-from planner_app.history.tables import BLOB
+from planner_app.history.columns import BLOB
 
 _SMALL = 200
 """Bytes below which compression gains nothing."""

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Row, Select, exists, func, insert, literal, s
 
 from planner_app.domain.errors import NotFound
 from planner_app.domain.summary import RunSummary
+from planner_app.history.columns import ARTIFACT, COMMAND, RUN, SOURCE, TASK
 from planner_app.history.log import clean, summary_columns, to_json
-from planner_app.history.tables import ARTIFACT, COMMAND, RUN, SOURCE, TASK
 from planner_app.history.times import from_us, now_us, to_us
 
 ENDED = frozenset({"done", "partial", "failed", "cancelled"})

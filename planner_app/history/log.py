@@ -13,7 +13,7 @@ from planner_app.domain.errors import FenceLost, NotFound
 from planner_app.domain.events import MAX_DATA_BYTES, Event, EventDraft
 from planner_app.domain.summary import RunSummary
 from planner_app.history import search
-from planner_app.history.tables import ARTIFACT, COMMAND, EVENT, RUN, SOURCE
+from planner_app.history.columns import ARTIFACT, COMMAND, EVENT, RUN, SOURCE
 from planner_app.history.times import from_us, iso_to_us, now_us
 
 ReadBlob = Callable[[str], bytes]

@@ -16,7 +16,7 @@ from typing import Literal
 from sqlalchemy import Connection, insert, select, text
 
 from planner_app.domain.events import Event
-from planner_app.history.tables import EVENT, RUN, SEARCH_ENTRY
+from planner_app.history.columns import EVENT, RUN, SEARCH_ENTRY
 from planner_app.history.times import from_us
 
 Kind = Literal["task", "plan", "code", "observation", "answer", "page"]
@@ -100,21 +100,20 @@ def _answer_text(blob: str | None) -> str | None:
     return str(value.get("text", "")) if isinstance(value, dict) else blob
 
 
+_INSERT = insert(SEARCH_ENTRY).returning(SEARCH_ENTRY.c.id)
+
+
 def index(connection: Connection, event: Event, read_blob: ReadBlob) -> None:
     """Makes what the event says findable, within the append's transaction."""
     entry = entry_of(event, read_blob)
     if entry is None or not (entry.title.strip() or entry.body.strip()):
         return
     title = _storable(entry.title)
-    row = connection.execute(
-        insert(SEARCH_ENTRY).values(
-            run_id=event.run_id, seq=event.seq, kind=entry.kind, title=title[:300]
-        )
-    )
-    assert row.inserted_primary_key is not None
+    new = {"run_id": event.run_id, "seq": event.seq, "kind": entry.kind, "title": title[:300]}
+    entry_id = connection.execute(_INSERT, new).scalar_one()
     connection.exec_driver_sql(
         "INSERT INTO search_index(rowid, title, body) VALUES (?, ?, ?)",
-        (row.inserted_primary_key[0], _spaced(title), _spaced(_storable(entry.body[:MAX_INDEXED]))),
+        (entry_id, _spaced(title), _spaced(_storable(entry.body[:MAX_INDEXED]))),
     )
 
 

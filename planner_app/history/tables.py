@@ -2,7 +2,8 @@
 
 Times are whole microseconds since 1970 UTC, so that they sort and compare everywhere; JSON is text
 with ASCII escapes, so that any string a model or a page holds can be stored. The full-text index
-is the database's own and stands in `schema.py`.
+is the database's own and stands in `schema.py`. Statements are written with `columns.py`, which has
+the same tables by name at a tenth of the cost.
 """
 
 from __future__ import annotations
@@ -219,12 +220,3 @@ class SearchEntryTable(_Table, table=True):
 
 
 METADATA = _Table.metadata
-TASK = METADATA.tables["task"]
-RUN = METADATA.tables["run"]
-EVENT = METADATA.tables["event"]
-BLOB = METADATA.tables["blob"]
-SOURCE = METADATA.tables["source"]
-ARTIFACT = METADATA.tables["artifact"]
-COMMAND = METADATA.tables["command"]
-WORKER = METADATA.tables["worker"]
-SEARCH_ENTRY = METADATA.tables["search_entry"]

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from planner_app.domain.errors import BadInput, NotFound
 from planner_app.history import History
-from planner_app.history.tables import RUN
+from planner_app.history.columns import RUN
 
 _HINT = "list them with: planner tasks"
 

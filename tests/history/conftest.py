@@ -13,7 +13,7 @@ from planner_app.domain.catalogue import NoteAdded, RunCreated
 from planner_app.domain.events import Event, EventDraft
 from planner_app.domain.summary import RunSummary
 from planner_app.history import History, NewRun, NewTask
-from planner_app.history.tables import RUN
+from planner_app.history.columns import RUN
 
 
 def note(text: str = "x") -> EventDraft:

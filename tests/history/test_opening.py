@@ -14,11 +14,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Boolean
 
 from planner_app.domain.errors import BadInput, HistoryError, NotFound
-from planner_app.history import History, schema
+from planner_app.history import History, columns, schema
 from planner_app.history import open as opening
 from planner_app.history.open import make_engine, writing
+from planner_app.history.tables import METADATA
 from tests.history.conftest import new_run, note
 
 ROOT = Path(__file__).parents[2]
@@ -139,13 +141,23 @@ def test_an_older_schema_is_brought_up_to_date(
     assert len(asked) == 1
 
 
-def test_opening_a_current_file_does_not_import_alembic(database: Path) -> None:
+def test_statements_name_the_columns_that_the_models_have() -> None:
+    for name, model in METADATA.tables.items():
+        named = getattr(columns, name.upper())
+        assert [c.name for c in named.c] == [c.name for c in model.c]
+        for each in model.c:
+            assert isinstance(named.c[each.name].type, Boolean) == isinstance(each.type, Boolean)
+
+
+def test_opening_a_current_file_and_listing_imports_no_models_and_nothing_heavy(
+    database: Path,
+) -> None:
+    History.open(database).close()
     code = (
-        "import sys; from planner_app.history import History\n"
-        f"for _ in range(2): History.open({str(database)!r}).close()\n"
-        "assert 'alembic' not in sys.modules and 'sqlmodel' in sys.modules\n"
-        "heavy = {'litellm', 'docker', 'httpx', 'textual'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+        "import sys; from planner_app.history import History; from planner_app.queue import Queue\n"
+        f"with History.open({str(database)!r}) as history: history.runs()\n"
+        "heavy = {'litellm', 'docker', 'httpx', 'textual', 'alembic', 'sqlmodel'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
