@@ -502,7 +502,7 @@ class ActionFinished(EventData):
     status: Literal["ok", "error", "interrupted", "timeout", "exit", "ended", "died"]
     ms: float = 0.0
     head: str = ""
-    """The first 300 characters of the observation."""
+    """The first 300 characters of what came back, without the marks around it."""
     value_type: str | None = None
     error_name: str | None = None
     error_message: str = ""

@@ -78,11 +78,12 @@ class Actions:
         self, move: RunAction, code: str, result: ActionResult, where: dict[str, Any]
     ) -> None:
         observation = self._scrub(observation_text(result, move.turn))
+        body = self._scrub(observation_body(result))
         finished = ActionFinished(
             turn=move.turn,
             status=result.status,
             ms=result.ms,
-            head=observation[:HEAD_CHARS],
+            head=body[:HEAD_CHARS],
             value_type=result.value_type,
             error_name=result.error.name[:200] if result.error else None,
             error_message=self._scrub(result.error.message)[:500] if result.error else "",
@@ -93,7 +94,7 @@ class Actions:
             files=[name[:200] for name in result.files[:30]],
             displays=[display.mime[:60] for display in result.displays[:32]],
             code_key=code_key(code),
-            observation_key=observation_key(observation_body(result)),
+            observation_key=observation_key(body),
         )
         blobs = await self._blobs(result, observation)
         draft: EventDraft = finished.draft(**where, actor="executor", blobs=blobs)

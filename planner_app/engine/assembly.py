@@ -60,7 +60,7 @@ async def assemble(log: RunLog, services: Services) -> Crew:
     guests = tuple(GuestModule(module.name, module.source) for module in modules)
     limits = services.limits()
     labels = {"task": state.task_id}
-    sessions = Sessions(log, launcher, limits, guests, tools, labels)
+    sessions = Sessions(log, launcher, limits, guests, tools, labels, services.scrub)
     around = Surroundings(
         task=task,
         today=datetime.now(UTC).date().isoformat(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from planner_app.agents.observation import observation_body
@@ -41,6 +41,7 @@ class Sessions:
         modules: tuple[GuestModule, ...],
         tools: ToolCalls,
         labels: dict[str, str],
+        scrub: Callable[[str], str],
     ) -> None:
         self._log = log
         self._launcher = launcher
@@ -48,6 +49,7 @@ class Sessions:
         self._modules = modules
         self._tools = tools
         self._labels = labels
+        self._scrub = scrub
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._locks: dict[tuple[str, int], asyncio.Lock] = {}
 
@@ -185,7 +187,7 @@ class Sessions:
             turn = event.data["turn"]
             lane.begin(turn, 1, live=False)
             result = await session.run(self._log.read(codes[event.move_id]))
-            key = observation_key(observation_body(result))
+            key = observation_key(self._scrub(observation_body(result)))
             if key != event.data["observation_key"]:
                 differences.append(f"turn {turn}: the observation differs from the recorded one")
             if lane.missed:
