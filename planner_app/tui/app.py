@@ -22,10 +22,14 @@ from planner_app.tui.feed import Feed, News
 from planner_app.tui.screens.base import HasNews
 from planner_app.tui.screens.home import HomeScreen
 from planner_app.tui.theme import THEME
-from planner_app.view.clean import clip
+from planner_app.view.clean import clean, clip
 from planner_app.view.inbox import TaskRow, counts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from planner_app.settings import Settings
+    from planner_app.tui.desk import Checks
     from planner_app.tui.gateway import Gateway, TeamLine
 
 SPINNER = "⠋⠙⠸⠴⠦⠇"
@@ -237,13 +241,12 @@ class PlannerApp(App[None]):
 
     def trouble(self, error: PlannerError) -> None:
         """Cause and next action, in a notice."""
-        self.notify(
-            error.hint or " ", title=error.message, severity="error", markup=False, timeout=10
-        )
+        title, hint = clean(error.message), clean(error.hint)
+        self.notify(hint or " ", title=title, severity="error", markup=False, timeout=10)
 
     def say(self, text: str) -> None:
         """A short notice. The text is never read as markup."""
-        self.notify(text, markup=False, timeout=4)
+        self.notify(clean(text), markup=False, timeout=4)
 
     def send(self, run_id: str, kind: str, data: Mapping[str, object], said: str = "") -> None:
         """Leaves a command for a run."""
@@ -307,3 +310,31 @@ class PlannerApp(App[None]):
             self.call_later(run)
 
         return start
+
+
+def run_tui(
+    settings: Settings | Callable[[], Settings],
+    *,
+    replay: str | None = None,
+    run: str | None = None,
+    speed: float = 1.0,
+    checks: Checks | None = None,
+    cwd: Path | None = None,
+) -> int:
+    """Shows the screens until the person leaves; returns the exit code.
+
+    `settings` is best given as a function: then it is read after the first paint. `replay` and
+    `run` are ids of runs that are opened at once. `checks` looks at engine and local servers.
+    """
+    from planner_app.tui.opening import opener
+
+    start = None
+    if replay or run:
+        start = Start(replay or run or "", replay=replay is not None, speed=speed)
+    app = PlannerApp(opener(settings, checks, cwd), start=start)
+    app.run()
+    if app.farewell:
+        print(app.farewell)
+    if app.failure is not None:
+        raise app.failure
+    return app.return_code or 0

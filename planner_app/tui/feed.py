@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RUN_PAUSE = 0.05
 """Seconds between two batches of a run at least: 20 a second."""
 INBOX_PAUSE = 0.25
-LOOK = 0.5
+LOOK = 0.1
 """Seconds after which the thread looks whether it should stop."""
 TROUBLE_PAUSE = 1.0
 
@@ -106,7 +106,7 @@ class Feed:
                 news = self._read(wanted)
                 pause = INBOX_PAUSE if wanted.rows else RUN_PAUSE
             except PlannerError as error:
-                news = News(trouble=str(error))
+                news, seen = News(trouble=str(error)), -1
             if news is not None and not self._stopping.is_set():
                 self._tell(news)
             if not self._asked.wait(pause):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from planner_app.view import fields, figures
-from planner_app.view.clean import clip, one_line
+from planner_app.view.clean import clean, clip, one_line
 from planner_app.view.entries import Body, State
 from planner_app.view.run_view import (
     AnswerView,
@@ -165,7 +165,7 @@ def question_asked(view: RunView, event: Event) -> RunView:
     """A person is asked."""
     data = event.data
     questions = tuple(
-        (fields.text(question, "text"), fields.text(question, "default"))
+        (clean(fields.text(question, "text")), one_line(fields.text(question, "default")))
         for question in fields.tables(data, "questions")
     )
     deadline = fields.text(data, "deadline")

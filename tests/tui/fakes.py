@@ -22,7 +22,9 @@ TEAM = TeamLine(said="planner deepseek/r1, executor qwen/coder, because DEEPSEEK
 class FakeGateway:
     """Holds stories; what people ask is written down in `asked`."""
 
-    def __init__(self, *stories: Story, rows: Sequence[TaskRow] = (), team: TeamLine = TEAM) -> None:
+    def __init__(
+        self, *stories: Story, rows: Sequence[TaskRow] = (), team: TeamLine = TEAM
+    ) -> None:
         self.stories = {story.run_id: story for story in stories}
         self.extra_rows = list(rows)
         self.team_line = team

@@ -10,6 +10,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from planner_app.view.clean import clean
+
 
 class ConfirmScreen(ModalScreen[bool]):
     """Answers True for `y`, False for everything else that closes it."""
@@ -22,7 +24,7 @@ class ConfirmScreen(ModalScreen[bool]):
     def __init__(self, question: str, about: str) -> None:
         super().__init__()
         self._question = question
-        self._about = about
+        self._about = clean(about)
 
     def compose(self) -> ComposeResult:
         """The question, what it is about, the keys."""

@@ -88,13 +88,15 @@ class HomeScreen(HasNews, Screen[None]):
             self.trouble("")
         if news.rows is None:
             return
-        inbox = self.query_one(Inbox)
-        inbox.update_rows(news.rows, self.planner.clock.now())
         self.moves = any(row.works for row in news.rows)
-        self.query_one("#brand", Strap).redo()
+        for inbox in self.query(Inbox):
+            inbox.update_rows(news.rows, self.planner.clock.now())
+        for strap in self.query("#brand").results(Strap):
+            strap.redo()
 
     def turn(self, spin: str) -> None:
-        self.query_one(Inbox).turn(spin)
+        for inbox in self.query(Inbox):  # none when the app is being closed
+            inbox.turn(spin)
 
     def team_known(self, team: TeamLine) -> None:
         """Who would do a task now."""
@@ -104,7 +106,8 @@ class HomeScreen(HasNews, Screen[None]):
     def trouble(self, said: str) -> None:
         """Why history cannot be used; empty: it can again."""
         self._trouble = said
-        self.query_one("#team", Strap).redo()
+        for strap in self.query("#team").results(Strap):
+            strap.redo()
 
     # --- prompt ------------------------------------------------------------------------------
 

@@ -32,8 +32,8 @@ class ReplayScreen(RunBase):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "play", "Play/pause", key_display="Space", priority=True),
-        Binding("right,l", "step(1)", "Step", key_display="→"),
-        Binding("left,h", "step(-1)", "Back a step", show=False, key_display="←"),
+        Binding("right", "step(1)", "Step", key_display="→", priority=True),
+        Binding("left", "step(-1)", "Back a step", show=False, key_display="←", priority=True),
         Binding("plus,equals_sign", "speed(1)", "Speed", key_display="+ -"),
         Binding("minus", "speed(-1)", "Slower", show=False),
         Binding("e", "error", "Next error"),
@@ -85,6 +85,7 @@ class ReplayScreen(RunBase):
         self._at = self.planner.clock.monotonic()
         if moved or not self.view.seq:
             self.show_view(player.view)
+        self.moves = player.playing
         self.query_one("#bar", Strap).redo()
         if self._timer is not None:
             self._timer.stop()

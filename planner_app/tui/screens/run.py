@@ -87,6 +87,7 @@ class RunScreen(RunBase):
     def _loaded_view(self, view: object) -> None:
         loaded = cast("RunView", view)
         self.show_view(loaded)
+        self._show_below()
         if loaded.ended and loaded.answer is not None:
             self.action_pane("answer")
         self.planner.look_at_run(self.run_id, loaded.seq)
@@ -101,7 +102,7 @@ class RunScreen(RunBase):
     def news(self, news: News) -> None:
         super().news(news)
         run = news.run
-        if run is None or run.run_id != self.run_id:
+        if run is None or run.run_id != self.run_id or not self.query(Timeline):
             return
         events = [event for event in run.events if event.seq > self.view.seq]
         before = self.view
@@ -172,7 +173,7 @@ class RunScreen(RunBase):
                 else self._unread_lines(max(20, self.size.width - 2))
             )
             strap.display = bool(lines)
-            strap.styles.height = max(1, len(lines))
+            strap.styles.height = len(lines) + (1 if name == "#question" else 0)  # its border
             strap.redo()
         self.refresh_bindings()
 

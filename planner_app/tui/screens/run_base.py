@@ -139,6 +139,8 @@ class RunBase(HasNews, Screen[None]):
 
     def show_view(self, view: RunView, live: Mapping[str, Live] = _NO_LIVE) -> None:
         """Shows another moment of the run; only what differs is made anew."""
+        if not self.query(Timeline):  # the screen is being closed
+            return
         old, self.view = self.view, view
         self._loaded = True
         timeline = self.query_one(Timeline)
@@ -157,9 +159,10 @@ class RunBase(HasNews, Screen[None]):
 
     def turn(self, spin: str) -> None:
         self._spin = spin
-        self.query_one(Timeline).turn(spin)
-        self.query_one("#head", Strap).redo()
-        self.query_one("#plan", Pane).redo()
+        for timeline in self.query(Timeline):
+            timeline.turn(spin)
+        for pane in self.query("#head, #plan").results(Pane):
+            pane.redo()
 
     def news(self, news: News) -> None:
         if news.trouble:

@@ -58,14 +58,9 @@ class LinesView(ScrollView, can_focus=True):
 
     def resized(self) -> None:
         """To be called when the number of lines changed."""
-        size = Size(self.content_width, self.line_count)
+        size = Size(1, self.line_count)  # lines fit the pane: there is nothing to scroll sideways
         if size != self.virtual_size:
             self.virtual_size = size
-
-    @property
-    def content_width(self) -> int:
-        """Cells for a line."""
-        return max(1, self.scrollable_content_region.width)
 
     # --- drawing ---------------------------------------------------------------------------
 
@@ -96,7 +91,7 @@ class LinesView(ScrollView, can_focus=True):
 
     def _strip(self, line: Line, place: int) -> Strip:
         back = self.rich_style + self.line_style(place)
-        segments = [Segment(text, back + self.style_of(role)) for text, role in line if text]
+        segments = [Segment(_safe(text), back + self.style_of(role)) for text, role in line if text]
         selection = self.text_selection
         span = selection.get_span(place) if selection is not None else None
         if span is not None:
@@ -129,6 +124,13 @@ class LinesView(ScrollView, can_focus=True):
         """Another part is selected."""
         del selection
         self.refresh()
+
+
+def _safe(text: str) -> str:
+    """The last guard: nothing that is not printable reaches the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def _stylized(segments: list[Segment], start: int, end: int, style: Style) -> list[Segment]:

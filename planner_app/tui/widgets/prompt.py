@@ -50,7 +50,8 @@ class Prompt(TextArea):
             placeholder=placeholder,
         )
 
-    async def _on_key(self, event: events.Key) -> None:
+    def on_key(self, event: events.Key) -> None:
+        """Keys that mean something else here than in a text of many lines."""
         if event.key == "enter":
             event.stop()
             event.prevent_default()
@@ -63,8 +64,6 @@ class Prompt(TextArea):
             event.stop()
             event.prevent_default()
             self.post_message(self.LeftUpward(self))
-        else:
-            await super()._on_key(event)
 
     def action_send(self) -> None:
         """Says that the text is ready. It stays until the receiver clears it."""

@@ -190,10 +190,6 @@ class Timeline(LinesView):
         elif self.following:
             self._to_end()
 
-    @property
-    def content_width(self) -> int:
-        return max(1, self._cells + 1)
-
     def _to_end(self) -> None:
         self.scroll_end(animate=False, immediate=True, force=True, x_axis=False)
 

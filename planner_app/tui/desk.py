@@ -1,0 +1,153 @@
+"""Settles who does a task and where its code runs, before anything is recorded.
+
+What only the command line may look at (the container engine, local model servers) comes in as
+`Checks`; a screen imports neither sandbox nor models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner_app.domain.errors import EngineMissing, ImageMissing, KeyMissing, ModelMissing
+from planner_app.domain.teams import ROLES, LocalServer, Team, TeamChoice, choose_team
+from planner_app.tui.gateway import ExampleCard, TeamLine
+
+if TYPE_CHECKING:
+    from planner_app.queue import Submission
+    from planner_app.settings import Settings
+
+Wanted = tuple["Submission", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Looks at parts that a screen must not import."""
+
+    sandbox: Callable[[Settings], object] | None = None
+    """Raises EngineMissing or ImageMissing when a person's task could not run. None: not looked."""
+    servers: Callable[[], Sequence[LocalServer]] | None = None
+    """Finds local model servers. None: not looked for."""
+
+
+class Desk:
+    """Makes submissions of what a person types, under one set of settings."""
+
+    def __init__(
+        self, settings: Settings, env: Mapping[str, str], cwd: Path | None, checks: Checks
+    ) -> None:
+        self.settings = settings
+        self._env = env
+        self._cwd = cwd
+        self._checks = checks
+        self._found: Team | None = None
+
+    def team_line(self) -> TeamLine:
+        """Who would do a task now, or what is missing."""
+        try:
+            team = self._team()
+            self._check_keys(team)
+        except (ModelMissing, KeyMissing) as error:
+            return TeamLine(missing=error.message, hint=error.hint)
+        return TeamLine(said=self._said(team))
+
+    def _said(self, team: Team) -> str:
+        said = team.why or f"planner {team.planner}, executor {team.executor}"
+        return said if self.settings.sandbox.kind == "docker" else f"{said} · NOT ISOLATED"
+
+    def task(self, text: str, follow_up_of: str | None) -> Wanted:
+        """A person's task. Raises what says which part is missing."""
+        from planner_app.queue import Submission
+
+        team = self._team()
+        self._check_keys(team)
+        if self._checks.sandbox is not None:
+            self._checks.sandbox(self.settings)
+        submission = Submission(
+            text=text, models=team.models, folder=self._cwd, follow_up_of=follow_up_of
+        )
+        return submission, self._with_servers(team)
+
+    def example(self, name: str) -> Wanted:
+        """A bundled example: our own code, which may run without an engine, said on its screen."""
+        from planner_app.examples.library import load_example
+        from planner_app.queue import Submission
+
+        example = load_example(name)
+        kind = self.settings.sandbox.kind
+        if kind == "docker" and self._checks.sandbox is not None:
+            try:
+                self._checks.sandbox(self.settings)
+            except EngineMissing:
+                kind = "unsafe-host"
+            except ImageMissing:
+                if example.needs_packages:
+                    raise
+                kind = "unsafe-host"
+        submission = Submission(
+            text=example.task,
+            files=example.files,
+            models=example.models,
+            sandbox=kind,
+            example=example.name,
+            folder=self._cwd,
+        )
+        return submission, self.settings
+
+    def examples(self) -> list[ExampleCard]:
+        """The bundled examples, each with its task's first line."""
+        from planner_app.examples.library import example_names, load_example
+
+        cards = []
+        for name in example_names():
+            example = load_example(name)
+            cards.append(ExampleCard(name, example.title, example.task.splitlines()[0]))
+        return cards
+
+    # --- team ------------------------------------------------------------------------------------
+
+    def _team(self) -> Team:
+        if self._found is None:
+            self._found = self._choose()
+        return self._found
+
+    def _choose(self) -> Team:
+        settings = self.settings
+        own = settings.teams.get(settings.team)
+        choice = TeamChoice(name=settings.team)
+        if own is not None:
+            choice = TeamChoice(
+                name=settings.team,
+                planner=own.planner,
+                executor=own.executor,
+                checker=own.checker,
+                mode=own.mode,
+                max_parallel=own.max_parallel,
+            )
+        if choice.planner:
+            return choose_team(choice, ())
+        from planner_app.settings_keys import find_keys
+
+        keys = [key.variable for key in find_keys(self._env).values() if not key.problem]
+        servers = () if keys or self._checks.servers is None else self._checks.servers()
+        return choose_team(choice, keys, servers)
+
+    def _check_keys(self, team: Team) -> None:
+        from planner_app.settings_keys import check_key_for
+
+        own = self.settings.teams.get(team.name)
+        for role in ROLES:
+            model = team.models[role]
+            base = self.settings.models.api_base(model) or (own.base_for(role) if own else None)
+            if base is None and model not in team.api_bases:
+                check_key_for(model, self._env)
+
+    def _with_servers(self, team: Team) -> Settings:
+        """The settings with the addresses of local servers that were found."""
+        if not team.api_bases:
+            return self.settings
+        bases = dict(team.api_bases) | dict(self.settings.models.api_bases)
+        models = self.settings.models.model_copy(update={"api_bases": bases})
+        return self.settings.model_copy(update={"models": models})
