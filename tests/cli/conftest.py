@@ -78,11 +78,12 @@ class OnTerminal:
         )
         os.close(inside)
         self.said = ""
+        self._read = 0
 
     def wait_for(self, text: str, seconds: float = 60.0) -> None:
-        """Read until the text was said after what was waited for last."""
-        start, deadline = len(self.said), time.monotonic() + seconds
-        while text not in self.said[start:]:
+        """Read until the text was said, after what was waited for last."""
+        deadline = time.monotonic() + seconds
+        while (found := self.said.find(text, self._read)) < 0:
             left = deadline - time.monotonic()
             assert left > 0, f"{text!r} was never said:\n{self.said}"
             if select.select([self._screen], [], [], left)[0]:
@@ -92,6 +93,7 @@ class OnTerminal:
                     data = b""
                 assert data, f"it ended without saying {text!r}:\n{self.said}"
                 self.said += data.decode("utf-8", "replace")
+        self._read = found + len(text)
 
     def type(self, text: str) -> None:
         os.write(self._screen, text.encode())
