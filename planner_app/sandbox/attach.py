@@ -169,7 +169,7 @@ async def _connect(endpoint: Endpoint) -> tuple[asyncio.StreamReader, asyncio.St
 async def _upgrade(engine: Engine, container: str) -> _Upgraded:
     reader, writer = await _connect(engine.endpoint)
     try:
-        version = engine.client.api._version
+        version = engine.client.api.api_version
         writer.write(
             f"POST /v{version}/containers/{container}/attach?{QUERY} HTTP/1.1\r\n"
             "Host: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"

@@ -33,7 +33,6 @@ from planner_app.sandbox.stream import Stream
 from planner_app.sandbox.transfers import Transfers, collect, pieces
 from planner_app.sandbox.watchdog import Watchdog
 from planner_app.sandbox.wire import (
-    MAX_BLOB,
     PIECE,
     PROTOCOL,
     Frame,
@@ -47,6 +46,9 @@ from planner_app.sandbox.wire import (
 START_SECONDS = 60.0
 REQUEST_SECONDS = 60.0
 """For requests that are no actions: bind, export, configure."""
+MAX_CODE_BYTES = 512 * 1024
+"""One action. Compiling takes some 400 bytes of memory for each byte of dense code, and a longer
+one would not end in an error but in the loss of the session."""
 SLACK_SECONDS = 10.0
 """How long after the guest's own clock the host's clock ends an operation."""
 JOB_FRAMES = frozenset({"chunk", "credit", "done", "failed", "files"})
@@ -113,7 +115,10 @@ class GuestSession:
             "modules": [{"name": m.name, "source": m.source} for m in spec.modules],
         }
         async with self._turn:
-            result = await self._request(message, b"", Nothing(), REQUEST_SECONDS)
+            try:
+                result = await self._request(message, b"", Nothing(), REQUEST_SECONDS)
+            except ValueError as error:
+                raise SandboxError(f"the tool modules cannot be sent: {error}") from None
         if result.get("status") != "ok":
             raise SandboxError(f"a tool module cannot be loaded: {_complaint(result)}")
 
@@ -298,7 +303,7 @@ class GuestSession:
         text = code.encode("utf-8", "surrogatepass")
         seconds = self._limits.action_seconds if timeout is None else timeout
         async with self._turn:
-            if len(text) > MAX_BLOB:
+            if len(text) > MAX_CODE_BYTES:
                 return _too_long(len(text))
             collector = ActionCollector(self._limits, on_output)
             loop = asyncio.get_running_loop()
@@ -433,6 +438,9 @@ def _complaint(result: Frame) -> str:
 
 
 def _too_long(size: int) -> ActionResult:
-    message = f"the action has {size:,} bytes of text, at most {MAX_BLOB:,} are accepted"
+    message = (
+        f"the action has {size:,} bytes of code, at most {MAX_CODE_BYTES:,} are accepted;"
+        " write data to a workspace file and load it from there"
+    )
     traceback = f"ActionTooLong: {message}\n"
     return ActionResult("error", error=GuestError("ActionTooLong", message, traceback))

@@ -239,7 +239,10 @@ class Session(Protocol):
 class Launcher(Protocol):
     """Opens sessions of one kind."""
 
-    kind: Literal["docker", "unsafe-host"]
+    @property
+    def kind(self) -> Literal["docker", "unsafe-host"]:
+        """How its sandboxes are isolated; unsafe-host: not at all."""
+        ...
 
     async def open(self, spec: SessionSpec, tools: ToolHandler) -> Session:
         """A session in a fresh sandbox, from the warm pool when it has one.

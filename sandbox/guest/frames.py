@@ -13,6 +13,8 @@ HEADER = Struct(">II")
 MAX_BLOB = 8 << 20
 MAX_JSON_FROM_HOST = 4 << 20
 MAX_JSON_TO_HOST = 1 << 20
+MAX_CALL_BYTES = MAX_JSON_TO_HOST - 4096
+"""A tool call with its arguments."""
 PIECE = 1 << 20
 """Long data travels in blobs of this size, so that nothing waits behind it for long."""
 

@@ -179,6 +179,10 @@ class Jobs:
         except OSError as error:
             self._send({**failure, "error": f"no process could be started: {error}"}, b"")
 
+    def pids(self) -> set[int]:
+        """Their processes, which are no business of the actions."""
+        return {job.pid for job in self._jobs.values()}
+
     def pause(self, wanted: bool) -> None:
         for job in self._jobs.values():
             job.pause(wanted)

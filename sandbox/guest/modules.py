@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import linecache
+import os
 import sys
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 
 from .tools import EndAction, Line, ToolError
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 Function = Callable[..., object]
 
 
@@ -69,6 +71,40 @@ def install_modules(modules: object, namespace: dict[str, object]) -> None:
         sys.modules[name] = module
         exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
         namespace.update(_public(module, name))
+
+
+CHILD_MODULE = """\
+import importlib.util, sys
+
+def _load():
+    spec = importlib.util.spec_from_file_location(
+        "_planner_guest", {here!r} + "/__init__.py", submodule_search_locations=[{here!r}]
+    )
+    sys.modules["_planner_guest"] = package = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+    from _planner_guest.modules import make_planner_module
+    from _planner_guest.tools import Line
+    make_planner_module(Line({address!r}))
+
+_load()
+"""
+"""The module `planner` as a Python program finds it that an action starts as a process."""
+
+
+def publish_for_children(modules: object, address: str) -> None:
+    """Lay the modules out as files, for the Python programs that an action starts."""
+    folder = os.path.join(os.environ.get("HOME", "/tmp"), ".planner-tools")
+    texts = {"planner": CHILD_MODULE.format(here=HERE, address=address)}
+    for entry in modules if isinstance(modules, list) else []:
+        texts[str(entry["name"])] = str(entry["source"])
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        for name, text in texts.items():
+            with open(os.path.join(folder, f"{name}.py"), "w", encoding="utf-8") as file:
+                file.write(text)
+    except OSError:
+        return  # no room, or not ours any more: only processes that are forked have the tools
+    os.environ["PYTHONPATH"] = folder
 
 
 def _public(module: ModuleType, name: str) -> dict[str, object]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from . import lockdown
+
+STOP_ROUNDS = 20
 
 
 class Processes(Protocol):
@@ -15,6 +19,10 @@ class Processes(Protocol):
 
     def end_all(self, worker: int) -> dict[int, int]:
         """Kill and reap all of them; the wait status of each child by pid."""
+        ...
+
+    def end_younger(self, age: float, spared: set[int]) -> None:
+        """Kill those that were started in the last `age` seconds, but for the spared ones."""
         ...
 
 
@@ -25,6 +33,12 @@ class ContainerProcesses:
         with suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
         return _reap_until_childless()
+
+    def end_younger(self, age: float, spared: set[int]) -> None:
+        since = _ticks_ago(age)
+        _stop_and_kill(
+            lambda: {p.pid for p in _all_processes() if p.started >= since and p.pid not in spared}
+        )
 
 
 class LocalProcesses:
@@ -38,14 +52,56 @@ class LocalProcesses:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(worker, signal.SIGKILL)
         while True:
-            for child in _children_of(os.getpid()):
+            for child in _descendants(_all_processes()):
                 with suppress(ProcessLookupError):
-                    os.kill(child, signal.SIGKILL)
+                    os.kill(child.pid, signal.SIGKILL)
             try:
                 pid, status = os.waitpid(-1, 0)
             except ChildProcessError:
                 return ended
             ended[pid] = status
+
+    def end_younger(self, age: float, spared: set[int]) -> None:
+        since = _ticks_ago(age)
+        _stop_and_kill(
+            lambda: {
+                p.pid
+                for p in _descendants(_all_processes())
+                if p.started >= since and p.pid not in spared
+            }
+        )
+
+
+class Process(NamedTuple):
+    """A line of the process table."""
+
+    pid: int
+    parent: int
+    started: int
+    """Clock ticks after the machine's start."""
+
+
+def _ticks_ago(age: float) -> int:
+    """The moment `age` seconds ago, as the process table counts it."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0
+    return int((time.clock_gettime(time.CLOCK_BOOTTIME) - age) * os.sysconf("SC_CLK_TCK"))
+
+
+def _stop_and_kill(chosen: Callable[[], set[int]]) -> None:
+    """Stop first: a stopped process starts no other and keeps its place under the limit."""
+    stopped: set[int] = set()
+    for _ in range(STOP_ROUNDS):
+        fresh = chosen() - stopped
+        if not fresh:
+            break
+        for pid in fresh:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGSTOP)
+        stopped |= fresh
+    for pid in stopped:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _reap_until_childless() -> dict[int, int]:
@@ -58,24 +114,38 @@ def _reap_until_childless() -> dict[int, int]:
         ended[pid] = status
 
 
-def _children_of(parent: int) -> list[int]:
-    """Direct children, by /proc where there is one."""
+def _all_processes() -> list[Process]:
+    """All processes that are seen from here but this one, by /proc where there is one."""
     found = []
+    me = os.getpid()
     try:
         names = os.listdir("/proc")
     except OSError:
         return []
     for name in names:
-        if not name.isdigit():
+        if not name.isdigit() or int(name) == me:
             continue
         try:
             with open(f"/proc/{name}/stat", "rb") as file:
                 fields = file.read().rpartition(b")")[2].split()
         except OSError:
             continue  # it ended meanwhile
-        if int(fields[1]) == parent:
-            found.append(int(name))
+        found.append(Process(int(name), int(fields[1]), int(fields[19])))
     return found
+
+
+def _descendants(processes: list[Process]) -> list[Process]:
+    """Those of the processes that descend from this one."""
+    ours = {os.getpid()}
+    found: list[Process] = []
+    rest = processes
+    while True:
+        more = [p for p in rest if p.parent in ours]
+        if not more:
+            return found
+        found += more
+        ours |= {p.pid for p in more}
+        rest = [p for p in rest if p.pid not in ours]
 
 
 def reap_ended() -> dict[int, int]:

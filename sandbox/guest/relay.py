@@ -10,12 +10,11 @@ import socket
 from collections.abc import Callable
 from time import monotonic
 
-from .frames import MAX_JSON_TO_HOST, Message, Parser, ProtocolError, pack
+from .frames import MAX_CALL_BYTES, Message, Parser, ProtocolError, pack
 from .loop import Loop, Outbox
 
 MAX_CONNECTIONS = 96
 MAX_IN_FLIGHT = 32
-MAX_CALL_BYTES = MAX_JSON_TO_HOST - 4096
 MAX_UNREAD_BYTES = 32 << 20
 UNREAD_SECONDS = 5.0
 """How long a reply may wait for a caller that does not read it."""

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from traceback import TracebackException
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MAX_FRAMES = 40
+DEEP, LAST_FRAMES = 5000, 200
+"""Of a stack deeper than the one, only so many frames as the other says are looked at."""
 LONG_COLLECTION = 5000
 COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
@@ -95,9 +96,7 @@ def describe_error(error: BaseException, cap: int) -> Message:
     try:
         message = cut_middle(clean(str(error)), 2000)
         text = _traceback(error)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as broken:
+    except BaseException as broken:  # an interrupt, too: what is told here is why it all ended
         text = f"{name}: {message}\n(no traceback: {type(broken).__name__} while it was made)\n"
     return {"name": name, "message": message, "traceback": cut_middle(clean(text), cap)}
 
@@ -105,10 +104,18 @@ def describe_error(error: BaseException, cap: int) -> Message:
 def _traceback(error: BaseException) -> str:
     from traceback import TracebackException
 
-    told = TracebackException.from_exception(error, limit=-200)
+    limit = None if _depth(error) <= DEEP else -LAST_FRAMES
+    told = TracebackException.from_exception(error, limit=limit)
     seen: set[int] = set()
     _leave_out_our_frames(told, seen)
     return "".join(told.format())
+
+
+def _depth(error: BaseException) -> int:
+    depth, tb = 0, error.__traceback__
+    while tb is not None and depth <= DEEP:
+        depth, tb = depth + 1, tb.tb_next
+    return depth
 
 
 def _leave_out_our_frames(told: TracebackException, seen: set[int]) -> None:
@@ -120,8 +127,6 @@ def _leave_out_our_frames(told: TracebackException, seen: set[int]) -> None:
     if stack is not None:
         first = next((i for i, f in enumerate(stack) if f.filename.startswith("<action-")), None)
         kept = [f for f in stack[first or 0 :] if not f.filename.startswith(HERE)]
-        if len(kept) > MAX_FRAMES:
-            kept = kept[: MAX_FRAMES // 2] + kept[-MAX_FRAMES // 2 :]
         stack[:] = kept
     for other in (told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())):
         if other is not None:

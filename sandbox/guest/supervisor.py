@@ -217,6 +217,10 @@ class Supervisor:
         result.update(t="result", id=operation.number, ms=operation.ms, dropped=lost)
         if operation.cause:
             result["cause"] = operation.cause
+            stopped = operation.cause != "end" and result.get("status") not in ("ok", "died")
+            if stopped:  # as a whole, with the processes that it started
+                spared = {self._child.pid, *self._jobs.pids()}
+                self._processes.end_younger(operation.ms / 1e3, spared)
         if result.get("status") != "ok":
             kills = count_oom_kills()
             result["oom"] = kills > self._oom_kills

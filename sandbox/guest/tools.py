@@ -6,8 +6,7 @@ import json
 import os
 import socket
 
-from .frames import HEADER, decode, pack
-from .relay import MAX_CALL_BYTES
+from .frames import HEADER, MAX_CALL_BYTES, decode, pack
 
 
 class ToolError(Exception):
@@ -21,7 +20,7 @@ class EndAction(BaseException):
 def _plain(value: object) -> object:
     """What JSON lacks and code often has at hand: numpy's numbers and arrays, paths, sets."""
     if hasattr(value, "__fspath__"):
-        return os.fspath(value)  # type: ignore[call-overload]
+        return os.fspath(value)
     if isinstance(value, set | frozenset):
         return sorted(value)
     for method in ("item", "tolist", "isoformat"):

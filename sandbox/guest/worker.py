@@ -127,7 +127,8 @@ class Worker:
                 finally:
                     interrupts.running = False
             except KeyboardInterrupt:
-                result = result or {"status": "interrupted"}
+                error_of = {"name": "KeyboardInterrupt", "message": "", "traceback": ""}
+                result = result or {"status": "interrupted", "error": error_of}
             except BaseException as error:
                 result = {"status": "engine", "why": f"{type(error).__name__}"}
             if getpid() != pid:
