@@ -10,13 +10,18 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from planner_app.cli.context import Context, emit, one_line, say
 from planner_app.domain.errors import (
     EngineMissing,
+    ImageMissing,
     ModelMissing,
     PlannerError,
 )
+
+if TYPE_CHECKING:
+    from planner_app.settings import Settings
 
 MISSING = 4
 _NETWORK = ("example.org", 443)
@@ -88,6 +93,22 @@ def image_or_none(packages: Sequence[str]) -> str | None:
 
     with contextlib.closing(docker.from_env()) as client:
         return find_image(client, packages)
+
+
+def sandbox_or_raise(settings: Settings) -> None:
+    """Raises EngineMissing or ImageMissing when an action could not run in a container."""
+    if settings.sandbox.kind != "docker":
+        return
+    try:
+        engine_or_raise()
+    except EngineMissing as error:
+        hint = error.hint or "start an engine"
+        raise EngineMissing(
+            error.message,
+            f"{hint}; planner doctor --fix tries it; planner run --example needs none",
+        ) from error
+    if image_or_none(settings.sandbox.packages) is None:
+        raise ImageMissing("the sandbox image is not built yet", "run: planner sandbox build")
 
 
 def _set_up(context: Context) -> None:

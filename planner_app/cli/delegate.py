@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from planner_app.examples.library import Example
     from planner_app.history import History
     from planner_app.queue import Queue, Submission, Submitted
-    from planner_app.settings import Flag, Settings
+    from planner_app.settings import Flag, SandboxKind, Settings
 
 MAX_STDIN_BYTES = 4_000_000
 SCRIPTED = "scripted:"
@@ -140,7 +140,7 @@ def _prepare_example(args: argparse.Namespace, context: Context, settings: Setti
     if args.task is not None:
         raise BadInput("an example brings its own task", "leave TASK out, or --example")
     example = load_example(None if args.example == FIRST else args.example)
-    kind = _sandbox_for_example(args, settings)
+    kind = _sandbox_for_example(args, example, settings)
     if kind != settings.sandbox.kind:
         from planner_app.settings import Flag
 
@@ -150,15 +150,24 @@ def _prepare_example(args: argparse.Namespace, context: Context, settings: Setti
     return Wanted(submission, settings)
 
 
-def _sandbox_for_example(args: argparse.Namespace, settings: Settings) -> str:
-    """Our own code may run in a local process where no engine can be had; never unsaid."""
+def _sandbox_for_example(
+    args: argparse.Namespace, example: Example, settings: Settings
+) -> SandboxKind:
+    """Our own code may run in a local process where no container can be had; never unsaid.
+
+    Raises EngineMissing or ImageMissing when a container was asked for by name, or when the
+    example needs packages that only the image has.
+    """
     if settings.sandbox.kind != "docker":
         return settings.sandbox.kind
     try:
         _check_sandbox(settings)
-    except EngineMissing as error:
+    except (EngineMissing, ImageMissing) as error:
         if args.sandbox == "docker":
             raise
+        if example.needs_packages:
+            why = f"{error.message}, and the example {example.name} needs the image's packages"
+            raise type(error)(why, error.hint) from error
         say(f"{error.message}: the example's own code runs in a local process, not isolated")
         return "unsafe-host"
     return "docker"
@@ -292,18 +301,9 @@ def _check_sandbox(settings: Settings) -> None:
     if settings.sandbox.kind != "docker":
         say("code runs in a local process, without isolation, as you asked")
         return
-    from planner_app.cli.checks import engine_or_raise, image_or_none
+    from planner_app.cli.checks import sandbox_or_raise
 
-    try:
-        engine_or_raise()
-    except EngineMissing as error:
-        hint = error.hint or "start an engine"
-        raise EngineMissing(
-            error.message,
-            f"{hint}; planner doctor --fix tries it; planner run --example needs none",
-        ) from error
-    if image_or_none(settings.sandbox.packages) is None:
-        raise ImageMissing("the sandbox image is not built yet", "run: planner sandbox build")
+    sandbox_or_raise(settings)
 
 
 # --- getting it done ---

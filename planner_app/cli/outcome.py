@@ -92,9 +92,9 @@ def print_outcome(outcome: Outcome, history: History) -> None:
     text = answer_of(state, history)
     if text:
         print(text if state.has_schema else clean(text), flush=True)
-    if outcome.problem:
-        say(f"planner: {state.final}: {outcome.problem}")
     spent = state.spent
     cost = figures.cost(spent.usd, spent.unpriced_calls)
     took = figures.seconds(state.active_seconds)
     say(f"{state.final} in {took}, {cost}; all of it: planner show {state.run_id}")
+    if outcome.problem:
+        say(f"planner: {state.final}: {outcome.problem}")

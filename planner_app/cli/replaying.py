@@ -40,7 +40,7 @@ def replay(args: argparse.Namespace, context: Context) -> int:
         raise BadInput("the player needs a terminal", "without one: planner replay RUN --no-tui")
     from planner_app.tui.app import run_tui
 
-    return run_tui(context.settings(), replay=run_id, speed=speed)
+    return run_tui(context.settings, replay=run_id, speed=speed, cwd=context.cwd)
 
 
 def read_speed(value: str | None, *, text: bool) -> float:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from planner_app.cli.context import Context
 from planner_app.domain.errors import BadInput
+
+if TYPE_CHECKING:
+    from planner_app.domain.teams import LocalServer
+    from planner_app.settings import Settings
+    from planner_app.tui.desk import Checks
 
 
 def open_screen(_args: argparse.Namespace, context: Context) -> int:
@@ -15,4 +21,26 @@ def open_screen(_args: argparse.Namespace, context: Context) -> int:
         raise BadInput("the screen needs a terminal", 'without one: planner run "..."')
     from planner_app.tui.app import run_tui
 
-    return run_tui(context.settings())
+    # Settings are read after the first paint; a mistake in them is said on the screen.
+    return run_tui(context.settings, checks=screen_checks(), cwd=context.cwd)
+
+
+def screen_checks() -> Checks:
+    """What the screen asks us to look at, since it must not import engines itself."""
+    from planner_app.tui.desk import Checks
+
+    return Checks(sandbox=_check_sandbox, servers=_find_servers)
+
+
+def _find_servers() -> list[LocalServer]:
+    """Imported late: HTTP is not needed before the first paint."""
+    from planner_app.cli.servers import find_servers
+
+    return find_servers()
+
+
+def _check_sandbox(settings: Settings) -> None:
+    """Raises EngineMissing or ImageMissing when a person's own task could not run."""
+    from planner_app.cli.checks import sandbox_or_raise
+
+    sandbox_or_raise(settings)
