@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
 from planner_app.domain.errors import HistoryError
 from planner_app.history.faults import history_error
@@ -127,12 +127,13 @@ class Writer:
                 return job.work(connection), None
             with connection.begin_nested():
                 return job.work(connection), None
-        except DBAPIError:
+        except (OperationalError, InternalError):
             raise
-        except Exception as error:  # handed to whoever waits for this job
+        except Exception as error:
+            fault = history_error(error, self._where) if isinstance(error, DBAPIError) else error
             if alone:
-                raise _RefusedError(error) from error
-            return None, error
+                raise _RefusedError(fault) from error
+            return None, fault
 
     def _connected(self, *, durable: bool) -> Connection:
         if self._connection is None:

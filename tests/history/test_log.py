@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner_app.domain import catalogue
-from planner_app.domain.catalogue import ArtifactSaved, SourceAdded
-from planner_app.domain.errors import FenceLost, NotFound
+from planner_app.domain.catalogue import ActionStarted, ArtifactSaved, SourceAdded
+from planner_app.domain.errors import FenceLost, HistoryError, NotFound
 from planner_app.domain.events import EventDraft
 from planner_app.domain.fold import fold
 from planner_app.domain.summary import RunSummary
@@ -98,6 +98,27 @@ async def test_a_refused_append_disturbs_no_other_of_its_group(history: History)
     assert good.history.run(good.id).seq == 11
     assert [e.seq for e in history.events(good.id)] == list(range(1, 12))
     assert history.run(bad.id).seq == 1
+
+
+async def test_what_fails_in_the_middle_is_undone_and_disturbs_no_other(history: History) -> None:
+    good, bad = new_run(history, "r_aaaaaaaaaa"), new_run(history, "r_bbbbbbbbbb")
+    missing = ActionStarted(turn=1, code_head="", timeout_s=1).draft(blobs={"code": "ab" * 32})
+    source = SourceAdded(n=1, kind="hit", title="t", mime="text/plain").draft()
+    bad.append(source)
+    results = await asyncio.gather(
+        *(
+            history.append(run.id, 1, some)
+            for _ in range(10)
+            for run, some in ((good, [note()]), (bad, [note(), missing]), (bad, [note(), source]))
+        ),
+        return_exceptions=True,
+    )
+    kinds = [type(result) for result in results]
+    assert kinds == [list, NotFound, HistoryError] * 10
+    assert [e.type for e in history.events(bad.id)] == ["run.created", "source.added"]
+    assert history.run(bad.id).seq == 2
+    assert len(history.events(good.id)) == 11
+    assert history.search("x", run_id=bad.id) == []
 
 
 @pytest.mark.parametrize("fence", [None, 0, 1, 3])
@@ -211,8 +232,6 @@ def test_sources_and_artifacts_are_listed_as_they_were_appended(run: DrivenRun) 
 
 
 def test_a_source_number_is_given_once(run: DrivenRun) -> None:
-    from planner_app.domain.errors import HistoryError
-
     source = SourceAdded(n=1, kind="hit", title="t", mime="text/plain").draft()
     run.append(source)
     with pytest.raises(HistoryError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -102,6 +104,29 @@ def test_a_restart_of_the_machine_ends_every_lease(
     monkeypatch.setattr(clock, "boot_id", lambda: "another start")
     two = queue.join("worker")
     assert queue.claim(two.worker_id)
+
+
+def test_claims_from_many_processes_at_once_never_meet(
+    queue: Queue, history: History, settings: Settings
+) -> None:
+    runs = {queue.submit(Submission(f"Task {n}"), settings).run_id for n in range(40)}
+
+    def claim_all(_: int) -> list[Lease]:
+        with History.open(history.path) as own:
+            theirs = Queue(own)
+            me = theirs.join("worker")
+            start.wait()
+            found = []
+            while lease := theirs.claim(me.worker_id):
+                found.append(lease)
+            return found
+
+    start = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        claimed = [lease for found in pool.map(claim_all, range(4)) for lease in found]
+    assert len(claimed) == 40
+    assert {lease.run_id for lease in claimed} == runs
+    assert {lease.fence for lease in claimed} == {1}
 
 
 def test_leaving_gives_everything_back(queue: Queue, run_id: str) -> None:

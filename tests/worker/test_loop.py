@@ -129,6 +129,24 @@ async def test_an_idle_worker_ends_by_itself_and_is_gone(
     assert queue.workers() == []
 
 
+async def test_a_task_submitted_while_the_worker_is_leaving_is_not_forgotten(
+    history: History, queue: Queue, drive: CountingDrive, submit: Submit
+) -> None:
+    late: list[str] = []
+
+    class Slow(Queue):
+        """Somebody submits between the worker's last look and its leaving."""
+
+        def ask_to_stop(self, worker_id: str, *, stop: bool = True) -> None:
+            if stop and not late:
+                late.append(submit("count 3 0"))
+            super().ask_to_stop(worker_id, stop=stop)
+
+    worker = Worker(history, Slow(history), lambda: handed(drive), idle_seconds=0.1)
+    await asyncio.wait_for(worker.run(), 20)
+    assert status(history, late[0]) == "done"
+
+
 async def test_one_runs_fault_is_noted_and_does_not_disturb_the_others(
     history: History, queue: Queue, drive: CountingDrive, submit: Submit
 ) -> None:
