@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .frames import PIECE, Message
 from .report import cut_middle, summarise
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 MAX_JSON = 64 * 1024
 MAX_TEXT = 300
@@ -92,11 +96,12 @@ class _Bounded:
         self.data = bytearray()
         self._limit = limit
 
-    def write(self, piece: bytes) -> int:
-        if len(self.data) + len(piece) > self._limit:
+    def write(self, piece: Buffer) -> int:
+        view = memoryview(piece)  # arrays come as buffers of their own, not as bytes
+        if len(self.data) + view.nbytes > self._limit:
             raise ValueError(f"its pickle is larger than {self._limit:,} bytes")
-        self.data += piece
-        return len(piece)
+        self.data += view
+        return view.nbytes
 
 
 def _pickle(value: object, limit: int) -> bytearray:
