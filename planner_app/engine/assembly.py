@@ -104,7 +104,9 @@ def settled_models(state: RunState, services: Services) -> dict[str, str]:
 
     Raises ModelMissing when the planner's is not known.
     """
-    found = services.default_models(state.team) | state.models
+    found = dict(state.models)
+    if "planner" not in found:
+        found = services.default_models(state.team) | found
     if "planner" not in found and "executor" in found:
         found["planner"] = found["executor"]
     if "planner" not in found:

@@ -54,6 +54,8 @@ class _Driver:
         self._wake = asyncio.Event()
         self._tasks: dict[str, tuple[Effect, asyncio.Task[None]]] = {}
         self._failed: BaseException | None = None
+        self._told = True
+        """Whether commands may have come that were not read yet."""
 
     async def run(self) -> RunState:
         try:
@@ -105,7 +107,8 @@ class _Driver:
             self._wake.clear()
             if self._failed is not None:
                 await self._after_failure(self._failed)
-            await self._read_commands(crew)
+            if self._told:
+                await self._read_commands(crew)
             state = self._log.state
             if state.final is not None:
                 return state
@@ -191,6 +194,7 @@ class _Driver:
         """Wakes the loop when a command has come."""
         async for _ in self._services.history.changes():
             if await self._unread():
+                self._told = True
                 self._wake.set()
 
     async def _unread(self) -> bool:
@@ -198,6 +202,7 @@ class _Driver:
         return bool(await asyncio.to_thread(self._services.queue.unread_commands, run_id))
 
     async def _read_commands(self, crew: Crew) -> None:
+        self._told = False
         unread = await asyncio.to_thread(self._services.queue.unread_commands, self._log.run_id)
         for command in unread:
             if self._log.state.final is not None:

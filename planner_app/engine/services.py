@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 
 from pydantic import JsonValue
 
@@ -50,16 +50,24 @@ class Services:
         self.live = live
         self.tools_folder = settings.tools_folder
         """Where a person's own tool modules are."""
-        self._keys = {key.variable: key.secret for key in find_keys(os.environ).values()}
-        scrubber = Scrubber.from_env(os.environ, self._keys.values())
-        self.scrub: Callable[[str], str] = scrubber.text
-        """Takes secrets out of a text."""
+        self._scrubber = Scrubber.from_env(os.environ)
         self._client: ModelClient | None = None
         self._launchers: dict[SandboxKind, Launcher] = {}
         self._tools: dict[str | None, ToolServices] = {}
         self._lock = asyncio.Lock()
         self.limiter = Limiter(clock=time.monotonic)
         """What all runs of this process keep to at each provider."""
+
+    def scrub(self, text: str) -> str:
+        """The text without secrets."""
+        return self._scrubber.text(text)
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        """Providers' keys by variable. The keyring is asked late: it costs 0.4 s."""
+        keys = {key.variable: key.secret for key in find_keys(os.environ).values()}
+        self._scrubber = Scrubber.from_env(os.environ, keys.values())
+        return keys
 
     # --- models --------------------------------------------------------------------------------
 

@@ -114,8 +114,8 @@ def _text(answer: object) -> str:
 
 
 async def test_a_driver_that_lost_its_lease_can_write_no_more(world: World, tmp_path: Path) -> None:
-    from planner_app.domain.errors import FenceLost
     from planner_app.domain.catalogue import NoteAdded
+    from planner_app.domain.errors import FenceLost
     from planner_app.engine.run_log import RunLog
 
     run_id = submit_example(world, "surprise")

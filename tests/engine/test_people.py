@@ -18,13 +18,15 @@ class Driven:
         self.run_id = run_id
         self._world = world
         self._seen: list[Event] = []
+        self._tellers: set[asyncio.Task[None]] = set()
         self._new = asyncio.Condition()
-        self._loop = asyncio.get_running_loop()
         self.task = asyncio.create_task(world.drive(run_id, on_event=self._note, wait_s=30))
 
     def _note(self, event: Event) -> None:
         self._seen.append(event)
-        asyncio.ensure_future(self._tell())
+        teller = asyncio.create_task(self._tell())
+        self._tellers.add(teller)
+        teller.add_done_callback(self._tellers.discard)
 
     async def _tell(self) -> None:
         async with self._new:
