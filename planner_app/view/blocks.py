@@ -78,6 +78,7 @@ class _Maker:
         self.more = False
 
     def head(self) -> None:
+        """The first line: sign, step, who does what, and figures at the right end."""
         entry = self.entry
         took = figures.seconds(entry.ms / 1000) if entry.ms is not None and entry.closed else ""
         right = " · ".join(word for word in (*entry.facts, took) if word)

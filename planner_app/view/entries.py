@@ -18,6 +18,7 @@ Kind = Literal[
     "user",
     "step",
     "action",
+    "output",
     "tool",
     "report",
     "review",
@@ -92,7 +93,7 @@ class OpenEntry:
     """Place in the timeline."""
     move_id: str | None
     name: str
-    """Of the tool; empty otherwise."""
+    """Of the tool; of an action, whether it called one: `calls`; empty otherwise."""
     step_id: str | None
     attempt: int | None
     at: datetime

@@ -168,7 +168,11 @@ class Counts:
     """Queued or paused."""
 
     def __str__(self) -> str:
-        said = [f"{self.needs_you} need you"] if self.needs_you else []
+        said = (
+            [f"{self.needs_you} need{'s' if self.needs_you == 1 else ''} you"]
+            if self.needs_you
+            else []
+        )
         said += [f"{self.working} working"] if self.working else []
         said += [f"{self.waiting} waiting"] if self.waiting else []
         return ", ".join(said)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from planner_app.view import fields, figures
 from planner_app.view.clean import clip, one_line
-from planner_app.view.entries import Body, State
+from planner_app.view.entries import Body, OpenEntry, State
 from planner_app.view.run_view import RunView, Spent
 from planner_app.view.timeline import add, begin, entry_of, find_open, put, without_open
 
@@ -169,7 +169,14 @@ def action_finished(view: RunView, event: Event) -> RunView:
         notes.append("shown: " + ", ".join(one_line(mime) for mime in displays[:4]))
     state = _ACTION_STATES.get(status, "bad")
     ms = fields.real(data, "ms")
-    return _close(view, event, "action", state, head, bodies, (), tuple(notes), ms)
+    waiting = find_open(view, event, "action")
+    if waiting is None or not waiting.name or not (bodies or notes):
+        return _close(view, event, "action", state, head, bodies, (), tuple(notes), ms)
+    # What it called stands between its code and what came of it.
+    view = _close(view, event, "action", state, head, (), (), (), ms)
+    title = f"{view.timeline[waiting.index].title} output"
+    entry = entry_of(event, "output", title, state=state, bodies=bodies, notes=tuple(notes))
+    return add(view, replace(entry, actor="executor"))
 
 
 def _outputs(blobs: Mapping[str, str], head: str) -> tuple[Body, ...]:
@@ -190,7 +197,15 @@ def tool_started(view: RunView, event: Event) -> RunView:
     name = one_line(fields.text(event.data, "name"))
     call = tool_call(name, fields.table(event.data, "args"))
     entry = replace(entry_of(event, "tool", name, head=call, depth=2), actor="tool")
+    view = replace(view, open=tuple(_calling(waiting, event) for waiting in view.open))
     return _doing(begin(view, event, "tool", entry, name), event.step_id, clip(call, 60))
+
+
+def _calling(waiting: OpenEntry, event: Event) -> OpenEntry:
+    """An open action remembers that it called a tool."""
+    if waiting.family != "action" or waiting.name or waiting.step_id != event.step_id:
+        return waiting
+    return replace(waiting, name="calls")
 
 
 def tool_call(name: str, args: fields.Data) -> str:

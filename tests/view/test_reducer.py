@@ -51,7 +51,7 @@ def test_an_action_and_its_tool_calls_close_their_own_entries() -> None:
 
 def test_a_failed_action_shows_its_error_and_the_step_its_reason() -> None:
     view = view_of(research_story().events)
-    failed = next(e for e in view.timeline if e.kind == "action" and e.state == "bad")
+    failed = next(e for e in view.timeline if e.kind == "output" and e.state == "bad")
     assert "ModuleNotFoundError: No module named 'dateutil_parser'" in failed.notes
     assert view.steps["s2"].status == "failed"
     assert view.steps["s2"].reason == "use the pages of s1"

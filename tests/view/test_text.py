@@ -103,7 +103,7 @@ def test_the_inbox_shows_what_needs_a_person_first_and_cancelled_last() -> None:
     assert order[:3] == ["r7", "r6", "r5"]
     assert set(order[3:5]) == {"r4", "r8"}
     assert order[5:] == ["r2", "r3", "r1"]
-    assert str(counts(rows)) == "1 need you, 1 working, 2 waiting"
+    assert str(counts(rows)) == "1 needs you, 1 working, 2 waiting"
 
 
 def test_a_task_list_says_status_by_glyph_and_word() -> None:

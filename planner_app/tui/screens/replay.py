@@ -99,6 +99,10 @@ class ReplayScreen(RunBase):
         passed = self.planner.clock.monotonic() - self._at
         self._go(self.player.tick(max(passed, self.player.until_next() or 0.0)))
 
+    def go_to(self, position: int) -> None:
+        """Stands still after so many events."""
+        self._go(replace(self.player.seek(position), playing=False))
+
     # --- the scrubber ----------------------------------------------------------------------------
 
     def _bar(self, cells: int) -> Sequence[Line]:

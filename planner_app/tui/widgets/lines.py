@@ -74,7 +74,7 @@ class LinesView(ScrollView, can_focus=True):
         style = self._styles.get(role)
         if style is None:
             name = f"lines--{role if role in ROLES else 'text'}"
-            style = self._styles[role] = self.get_component_rich_style(name)
+            style = self._styles[role] = self.get_component_rich_style(name, partial=True)
         return style
 
     def render_line(self, y: int) -> Strip:
