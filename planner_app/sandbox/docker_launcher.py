@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 MACHINE_LIMITS = ("memory_bytes", "cpus", "pids", "tmp_bytes", "workspace_bytes", "inodes")
 """The limits that a container is made with; the others can still be told to a warm one."""
+REFILL_DELAY = 0.2
+"""Seconds that the session which was just taken has the machine to itself."""
 REFILL_PAUSES = (1.0, 5.0, 30.0)
 """Seconds before the pool tries again after its first, second and later failures."""
 
@@ -137,6 +139,7 @@ class DockerLauncher:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            await asyncio.sleep(REFILL_DELAY)
             while len(self._warm) < self._options.pool_size:
                 try:
                     session = await self._start_one(self._options.limits, labels)

@@ -7,7 +7,6 @@ that an action which patches `builtins.len` or writes a file `frames.py` harms o
 import builtins
 import sys
 from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import module_from_spec, spec_from_file_location
 from os.path import abspath, dirname, join
 from types import ModuleType
 
@@ -35,22 +34,17 @@ class GuestFinder:
             file, folders = join(HERE, name.removeprefix(PACKAGE + ".") + ".py"), None
         else:
             return None
-        loader = PrivateLoader(name, file)
-        return spec_from_file_location(
-            name, file, loader=loader, submodule_search_locations=folders
-        )
+        spec = ModuleSpec(name, PrivateLoader(name, file), origin=file)
+        spec.has_location = True
+        spec.submodule_search_locations = folders
+        return spec
 
 
 def main() -> None:
     sys.meta_path.insert(0, GuestFinder)
-    spec = GuestFinder.find_spec(PACKAGE + ".boot")
-    if spec is None or spec.loader is None:
-        raise SystemExit("the guest's files are incomplete")
-    __import__(PACKAGE)
-    boot = module_from_spec(spec)
-    sys.modules[spec.name] = boot
-    spec.loader.exec_module(boot)
+    __import__(PACKAGE + ".boot")
     sys.meta_path.remove(GuestFinder)
+    boot = sys.modules[PACKAGE + ".boot"]
     boot.main()
 
 

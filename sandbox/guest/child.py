@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable
 
 from . import lockdown
@@ -167,7 +166,7 @@ def _become_worker(place: Place, control: int, out: int, err: int) -> None:
         Worker(place, CONTROL_FD).serve()
         status = 0
     except BaseException:
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
         sys.stderr.flush()
     finally:
         os._exit(status)

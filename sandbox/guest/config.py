@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
-from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
 class Place:
     """The surroundings of this guest."""
 
-    contained: bool
-    """True in a container of its own, where the supervisor is PID 1 and may kill everything."""
-    uid: int | None
-    """The user that the worker becomes; None: it stays who it is."""
-    workspace: str
-    tool_address: str
-    """Unix socket of the tool calls; abstract where the system has such names."""
-    preload: tuple[str, ...]
-    """Modules that the supervisor imports once, so that every worker has them for free."""
+    def __init__(
+        self,
+        *,
+        contained: bool,
+        uid: int | None,
+        workspace: str,
+        tool_address: str,
+        preload: tuple[str, ...],
+    ) -> None:
+        self.contained = contained
+        """True in a container of its own, where the supervisor is PID 1 and may kill everything."""
+        self.uid = uid
+        """The user that the worker becomes; None: it stays who it is."""
+        self.workspace = workspace
+        self.tool_address = tool_address
+        """Unix socket of the tool calls; abstract where the system has such names."""
+        self.preload = preload
+        """Modules that the supervisor imports once, so that every worker has them for free."""
 
 
 def read_place() -> Place:
@@ -29,7 +35,7 @@ def read_place() -> Place:
     workspace = os.environ.pop("PLANNER_WORKSPACE", "/workspace")
     uid = os.environ.pop("PLANNER_UID", "")
     preload = os.environ.pop("PLANNER_PRELOAD", "")
-    name = "planner-tools" if contained else f"planner-tools-{secrets.token_hex(8)}"
+    name = "planner-tools" if contained else f"planner-tools-{os.urandom(8).hex()}"
     address = f"\0{name}" if sys.platform == "linux" else os.path.join(workspace, f"../{name}")
     return Place(
         contained=contained,

@@ -10,7 +10,6 @@ import sys
 import warnings
 from collections.abc import Callable
 from types import CodeType, FrameType, ModuleType
-from typing import TYPE_CHECKING, TypeVar, cast
 
 from .config import Place
 from .display import Gallery
@@ -22,16 +21,18 @@ from .seeds import plant_seeds
 from .state import State
 from .tools import EndAction, Line, ToolError
 
+TYPE_CHECKING = False  # as in typing, which is too slow to import for it
 if TYPE_CHECKING:
     import asyncio
+    from typing import TypeVar
+
+    _Node = TypeVar("_Node", bound=_ast.AST)
 
 VALUE = "__planner_value__"
 PARSE_ONLY = 0x0400  # ast.PyCF_ONLY_AST
 TOP_LEVEL_AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 IS_COROUTINE = 0x0080  # inspect.CO_COROUTINE
 KEPT_SOURCES = 50
-
-_Node = TypeVar("_Node", bound=_ast.AST)
 
 # Bound early, so that an action which patches the builtins does not break the next one.
 _compile, _eval = builtins.compile, builtins.eval
@@ -68,6 +69,8 @@ class Engine:
 
     def warm_up(self) -> None:
         """Do, while nobody waits, what the first error or chart would have to."""
+        import inspect  # noqa: F401
+        import random  # noqa: F401
         import traceback  # noqa: F401
 
         _lay_out_font_list()
@@ -93,7 +96,7 @@ class Engine:
 
     def probe(self) -> object:
         """Run a sum the way an action is run; used to test the machinery."""
-        tree = cast("_ast.Module", _compile("1+1", "<probe>", "exec", PARSE_ONLY))
+        tree: _ast.Module = _compile("1+1", "<probe>", "exec", PARSE_ONLY)
         space: dict[str, object] = {"__builtins__": builtins}
         _eval(_compile(self._keep_value(tree), "<probe>", "exec", TOP_LEVEL_AWAIT), space)
         return describe_value(space[VALUE], self._cap)
@@ -139,10 +142,11 @@ class Engine:
         linecache.cache.pop(f"<action-{self._count - KEPT_SOURCES}>", None)
 
     def _prepare(self, code: str, name: str) -> CodeType:
-        tree = cast("_ast.Module", _compile(code, name, "exec", PARSE_ONLY))
+        tree: _ast.Module = _compile(code, name, "exec", PARSE_ONLY)
         if not code.rstrip().endswith(";"):
             tree = self._keep_value(tree)
-        return cast("CodeType", _compile(tree, name, "exec", TOP_LEVEL_AWAIT))
+        made: CodeType = _compile(tree, name, "exec", TOP_LEVEL_AWAIT)
+        return made
 
     @staticmethod
     def _keep_value(tree: _ast.Module) -> _ast.Module:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import resource
 import sys
 from struct import pack
@@ -167,7 +166,7 @@ def _install_filter(program: bytes) -> None:
         raise OSError(ctypes.get_errno(), "the system call filter was refused")
 
 
-FILTER = build_filter(platform.machine()) if sys.platform == "linux" else b""
+FILTER = build_filter(os.uname().machine) if sys.platform == "linux" else b""
 
 
 def hide_process() -> None:

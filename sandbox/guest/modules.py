@@ -12,13 +12,14 @@ from types import FunctionType, ModuleType
 from .tools import EndAction, Line, ToolError
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+IS_COROUTINE = 0x0080  # inspect.CO_COROUTINE
 Function = Callable[..., object]
 
 
 def make_planner_module(line: Line) -> None:
     """Put the module `planner` into place, from which tool modules import `host`."""
 
-    def host(function: Function | None = None, /, **options: object) -> object:
+    def host(function: FunctionType | None = None, /, **options: object) -> object:
         """Mark a typed stub: its calls go to the host by name, with all arguments bound."""
         if function is None:
             return lambda marked: _stub(marked, line)
@@ -29,13 +30,13 @@ def make_planner_module(line: Line) -> None:
     sys.modules["planner"] = planner
 
 
-def _stub(function: Function, line: Line) -> Function:
-    import inspect
-
-    signature = inspect.signature(function)
+def _stub(function: FunctionType, line: Line) -> Function:
     name = function.__name__
 
     def bound(args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
+        import inspect  # slow, and not needed before the first call
+
+        signature = inspect.signature(function)
         try:
             call = signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -43,7 +44,7 @@ def _stub(function: Function, line: Line) -> Function:
         call.apply_defaults()
         return dict(call.arguments)
 
-    if inspect.iscoroutinefunction(function):
+    if function.__code__.co_flags & IS_COROUTINE:
 
         @functools.wraps(function)
         async def stub_async(*args: object, **kwargs: object) -> object:

@@ -7,26 +7,25 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple, Protocol
 
 from . import lockdown
 
 STOP_ROUNDS = 20
 
 
-class Processes(Protocol):
+class Processes:
     """The processes below the supervisor."""
 
     def end_all(self, worker: int) -> dict[int, int]:
         """Kill and reap all of them; the wait status of each child by pid."""
-        ...
+        raise NotImplementedError
 
     def end_younger(self, age: float, spared: set[int]) -> None:
         """Kill those that were started in the last `age` seconds, but for the spared ones."""
-        ...
+        raise NotImplementedError
 
 
-class ContainerProcesses:
+class ContainerProcesses(Processes):
     """In a container every process but PID 1 belongs to the actions."""
 
     def end_all(self, worker: int) -> dict[int, int]:
@@ -41,7 +40,7 @@ class ContainerProcesses:
         )
 
 
-class LocalProcesses:
+class LocalProcesses(Processes):
     """On a person's machine only our own descendants may be touched."""
 
     def __init__(self) -> None:
@@ -72,13 +71,16 @@ class LocalProcesses:
         )
 
 
-class Process(NamedTuple):
+class Process:
     """A line of the process table."""
 
-    pid: int
-    parent: int
-    started: int
-    """Clock ticks after the machine's start."""
+    __slots__ = ("parent", "pid", "started")
+
+    def __init__(self, pid: int, parent: int, started: int) -> None:
+        self.pid = pid
+        self.parent = parent
+        self.started = started
+        """Clock ticks after the machine's start."""
 
 
 def _ticks_ago(age: float) -> int:

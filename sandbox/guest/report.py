@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import TYPE_CHECKING
 
 from .frames import Message
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from traceback import TracebackException
 

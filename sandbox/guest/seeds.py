@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+LARGEST = {"random": 2**64, "numpy.random": 2**32}
+"""The modules that draw, and the end of the range of their seeds."""
+
 
 def plant_seeds(seed: int) -> None:
-    """Seed `random` now, and `numpy.random` when it is imported: it is too slow to import here."""
-    random.seed(seed)
-    loaded = sys.modules.get("numpy.random")
-    if loaded is not None:
-        loaded.seed(seed % 2**32)
-        return
-    sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, _NumpySeeder)]
-    sys.meta_path.insert(0, _NumpySeeder(seed % 2**32))
+    """Seed what is loaded now, and what is not when it is imported: imports take their time."""
+    finders: list[object] = [f for f in sys.meta_path if not isinstance(f, _Seeder)]
+    for name, largest in LARGEST.items():
+        loaded = sys.modules.get(name)
+        if loaded is not None:
+            loaded.seed(seed % largest)
+        else:
+            finders.insert(0, _Seeder(name, seed % largest))
+    sys.meta_path[:] = finders  # type: ignore[assignment]
 
 
-class _NumpySeeder(MetaPathFinder):
-    """Lets numpy.random be found as ever, and seeds it once it is loaded."""
+class _Seeder:
+    """Lets a module be found as ever, and seeds it once it is loaded."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, name: str, seed: int) -> None:
+        self._name = name
         self._seed = seed
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None, /
     ) -> ModuleSpec | None:
-        if name != "numpy.random":
+        if name != self._name:
             return None
-        sys.meta_path.remove(self)
+        sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
         from importlib.util import find_spec
 
         spec = find_spec(name)

@@ -11,7 +11,6 @@ import signal
 import sys
 from contextlib import suppress
 from time import monotonic, sleep
-from typing import NoReturn
 
 from .child import Child
 from .config import Place
@@ -28,6 +27,10 @@ from .processes import (
     reap_ended,
 )
 from .relay import Relay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 MAX_WAITING_FOR_HOST = 1 << 20
 """Above this many unsent bytes nothing more is read from the worker."""

@@ -9,7 +9,6 @@ import errno
 import io
 import os
 import stat
-import tarfile
 from collections.abc import Iterator
 
 from .frames import Message, pack
@@ -46,7 +45,7 @@ def perform(request: Message, workspace: str) -> None:
         _send({"t": "failed", "kind": error.kind, "error": str(error)})
     except FileNotFoundError as error:
         _send({"t": "failed", "kind": "missing", "error": _plain(error)})
-    except (OSError, tarfile.TarError, EOFError, ValueError, RecursionError) as error:
+    except (OSError, EOFError, ValueError, RecursionError) as error:
         _send({"t": "failed", "kind": "failed", "error": _plain(error)})
     else:
         _send({"t": "done", **done})
@@ -232,6 +231,8 @@ class _Chunks(io.RawIOBase):
 
 
 def _pack_tree(request: Message, workspace: str) -> Message:
+    import tarfile  # slow to import, and needed in this short-lived child only
+
     root = _root(workspace)
     count = 0
     with tarfile.open(fileobj=_Chunks(), mode="w|", bufsize=PIECE) as archive:
@@ -267,7 +268,18 @@ class _Padded:
 
 
 def _unpack_tree(request: Message, workspace: str) -> Message:
+    from tarfile import TarError
+
     root = _root(workspace)
+    try:
+        return {"count": _unpack(root)}
+    except TarError as error:
+        raise Refused("failed", _plain(error)) from None
+
+
+def _unpack(root: int) -> int:
+    import tarfile
+
     count = 0
     with (
         open(0, "rb", buffering=PIECE, closefd=False) as feed,
@@ -291,4 +303,4 @@ def _unpack_tree(request: Message, workspace: str) -> Message:
             count += 1
         while feed.read(PIECE):
             pass  # padding after the end mark
-    return {"count": count}
+    return count

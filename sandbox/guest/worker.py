@@ -9,9 +9,11 @@ there is a sign that it was touched.
 from __future__ import annotations
 
 import signal
+from _thread import allocate_lock, get_ident
 from os import _exit, getpid
 from os import read as os_read
 from os import write as os_write
+from select import select
 from time import monotonic
 from types import FrameType
 
@@ -22,13 +24,14 @@ from .health import Health
 from .streams import Streams
 
 DAMAGED_EXIT = 71
+IDLE_SECONDS = 0.02
 
 
 class Channel:
     """Blocking frames over the control socket."""
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self.fd = fd
 
     def receive(self) -> tuple[Message, bytes]:
         json_size, blob_size = HEADER.unpack(self._exactly(8))
@@ -37,7 +40,7 @@ class Channel:
     def _exactly(self, size: int) -> bytes:
         data = b""
         while len(data) < size:
-            piece = os_read(self._fd, size - len(data))
+            piece = os_read(self.fd, size - len(data))
             if not piece:
                 _exit(0)  # the supervisor is gone
             data = data + piece if data else piece
@@ -46,7 +49,7 @@ class Channel:
     def send(self, message: Message, blob: bytes | memoryview = b"") -> None:
         data = memoryview(pack(message, blob))
         while data:
-            data = data[os_write(self._fd, data) :]
+            data = data[os_write(self.fd, data) :]
 
 
 class Interrupts:
@@ -56,6 +59,8 @@ class Interrupts:
         self.running = False
         self.engine: Engine | None = None
         self._grace = 2.0
+        self.held = False
+        """True while the main thread writes a frame, which must not be cut off."""
         self._first: float | None = None
         self._last: float | None = None
 
@@ -67,8 +72,8 @@ class Interrupts:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if not self.running:
-            return
+        if not self.running or self.held:
+            return  # it is sent again shortly
         now = monotonic()
         if self._first is None:
             self._first = now
@@ -101,19 +106,41 @@ class Worker:
         self._engine = Engine(place, self._show)
         self._interrupts.engine = self._engine
         self._current: object = None
+        self._warm = False
+        self._sending = allocate_lock()
+        self._main_thread = get_ident()
         self._health = Health(self._engine)
 
+    def _send(self, message: Message, blob: bytes | memoryview) -> None:
+        """A frame that belongs to the running request; from any thread, whole or not at all."""
+        if getpid() != self._pid:
+            return  # a forked child of the action shows nothing
+        is_main = get_ident() == self._main_thread
+        if is_main:
+            self._interrupts.held = True
+        try:
+            with self._sending:
+                self._channel.send({**message, "id": self._current}, blob)
+        finally:
+            if is_main:
+                self._interrupts.held = False
+
     def _show(self, mime: str, data: bytes) -> None:
-        """Forward a display of the running action; from threads as well."""
-        if getpid() == self._pid:
-            self._channel.send({"t": "display", "id": self._current, "mime": mime}, data)
+        self._send({"t": "display", "mime": mime}, data)
+
+    def _warm_up_when_idle(self) -> None:
+        """Imports that the first error needs: while nobody waits, so not before a request."""
+        if not select([self._channel.fd], (), (), IDLE_SECONDS)[0]:
+            self._warm = True
+            self._engine.warm_up()
 
     def serve(self) -> None:
         """Work until the end."""
         channel, interrupts, pid = self._channel, self._interrupts, self._pid
         channel.send({"t": "ready"})
-        self._engine.warm_up()
         while True:
+            if not self._warm:
+                self._warm_up_when_idle()
             message, blob = channel.receive()
             self._current = message.get("id")
             grace = message.get("grace")
@@ -141,7 +168,8 @@ class Worker:
                 error_of = {"name": "SandboxError", "message": text, "traceback": text}
                 result.update(status="error", error=error_of)
             result.update(t="result", id=message.get("id"))
-            channel.send(result)
+            with self._sending:
+                channel.send(result)
 
     def _perform(self, message: Message, blob: bytes) -> Message:
         engine, kind = self._engine, message.get("t")
@@ -156,11 +184,6 @@ class Worker:
         if kind == "bind_pickle":
             return engine.state.bind_staged(str(message.get("name")))
         if kind == "export":
-            number = message.get("id")
-            send = self._channel.send
-            return engine.state.export(
-                message.get("names"),
-                message.get("max_bytes"),
-                lambda frame, data: send({**frame, "id": number}, data),
-            )
+            wanted, most = message.get("names"), message.get("max_bytes")
+            return engine.state.export(wanted, most, self._send)
         return {"status": "error"}
