@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INTERRUPTED = 130
+LONGEST = 700
+"""Characters of a line; what others said of a failure can be endless."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +57,8 @@ def _report(error: Exception) -> int:
 
         traceback.print_exception(error)
     if foreseen is not None:
-        print(f"planner: {one_line(str(foreseen))}", file=sys.stderr)
+        text = one_line(str(foreseen))
+        print(f"planner: {text if len(text) <= LONGEST else text[:LONGEST] + '…'}", file=sys.stderr)
         return foreseen.exit_code
     where = _log(error)
     said = f"{type(error).__name__}: {one_line(str(error))[:200]}"

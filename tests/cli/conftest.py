@@ -61,6 +61,27 @@ def planner(folder: Path) -> Planner:
     return run
 
 
+@pytest.fixture
+def typed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Planner:
+    """The same within this process, for commands whose start and end are not the point."""
+    from planner_app.cli.main import main
+
+    monkeypatch.chdir(folder)
+
+    def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            for name, value in env.items():
+                patch.setenv(name, value)
+            code = main(args)
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(args, code, out, err)
+
+    return run
+
+
 class OnTerminal:
     """A command at a terminal of its own: what it says there, and what it prints to stdout."""
 

@@ -50,7 +50,7 @@ def test_lists_import_no_models_engines_or_screens(folder: Path, command: str) -
     with _history():
         pass
     imported = _imported(folder, *command.split())
-    assert "sqlmodel" in imported
+    assert "sqlite3" in imported
     assert imported & NEVER == set()
 
 

@@ -33,7 +33,6 @@ SCRIPTED = ("--planner", "scripted:nowhere.jsonl", "--sandbox", "unsafe-host")
         (["run"], 2, "there is no task"),
         (["run", ""], 2, "the task is empty"),
         (["run", " \n "], 2, "the task is empty"),
-        (["run", "-"], 2, "the task is empty"),
         (["run", "x", "--file", "nowhere.csv"], 2, "nowhere.csv does not exist"),
         (["run", "x", "--dir", "nowhere"], 2, "nowhere does not exist"),
         (["run", "x", "--file", "."], 2, "is a folder"),
@@ -56,15 +55,21 @@ SCRIPTED = ("--planner", "scripted:nowhere.jsonl", "--sandbox", "unsafe-host")
         (["config", "show", "budgte"], 2, "no key 'budgte'"),
         (["config", "set", "budget.usdd", "1"], 2, "did you mean budget.usd?"),
         (["sandbox", "exec", "nowhere.py"], 2, "nowhere.py cannot be read"),
-        (["web", "fetch", "http://127.0.0.1/"], 1, "only public addresses"),
-        (["web", "fetch", "file:///etc/passwd"], 1, ""),
+        (["web", "fetch", "http://127.0.0.1/"], 2, "only public addresses"),
+        (["web", "fetch", "file:///etc/passwd"], 2, "http"),
         (["worker", "stop", "--wait", "soon"], 2, "--wait cannot be 'soon'"),
         ([], 2, "the screen needs a terminal"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_one_line_and_the_exit_code(planner, args, code, said) -> None:
-    _one_line(planner(*args), code, said)
+def test_one_line_and_the_exit_code(typed, args, code, said) -> None:
+    _one_line(typed(*args), code, said)
+
+
+@pytest.mark.parametrize("args", [["run"], ["tasks", "--limit", "0"], ["nonsense"]])
+def test_the_process_ends_as_its_main_function_says(planner, typed, args) -> None:
+    mine, real = typed(*args), planner(*args)
+    assert (real.returncode, real.stdout, real.stderr) == (2, "", mine.stderr)
 
 
 def test_a_task_of_a_megabyte_is_sent_to_an_attachment(planner) -> None:
@@ -76,38 +81,38 @@ def test_a_binary_task_is_refused(planner) -> None:
     _one_line(planner("run", "-", stdin=b"\xff\xfe\x00\x01"), 2, "not UTF-8 text")
 
 
-def test_an_attachment_over_the_limit_names_the_limit(planner, folder: Path) -> None:
+def test_an_attachment_over_the_limit_names_the_limit(typed, folder: Path) -> None:
     (folder / "big.bin").write_bytes(b"x" * 2048)
-    done = planner("run", "x", "--file", "big.bin", PLANNER_ATTACHMENTS_MAX_FILE="1k")
+    done = typed("run", "x", "--file", "big.bin", PLANNER_ATTACHMENTS_MAX_FILE="1k")
     _one_line(done, 2, "big.bin", "limit")
 
 
-def test_a_key_in_the_wrong_variable_is_said_and_not_printed(planner) -> None:
+def test_a_key_in_the_wrong_variable_is_said_and_not_printed(typed) -> None:
     key = "sk-ant-" + "q" * 40
-    done = planner("run", "x", "--planner", "openai/gpt-5.6", OPENAI_API_KEY=key)
+    done = typed("run", "x", "--planner", "openai/gpt-5.6", OPENAI_API_KEY=key)
     _one_line(done, 4, "ANTHROPIC_API_KEY")
     assert key not in done.stderr
 
 
-def test_a_key_with_white_space_is_said_and_not_printed(planner) -> None:
-    done = planner("run", "x", "--planner", "openai/gpt-5.6", OPENAI_API_KEY="sk-abc def")
+def test_a_key_with_white_space_is_said_and_not_printed(typed) -> None:
+    done = typed("run", "x", "--planner", "openai/gpt-5.6", OPENAI_API_KEY="sk-abc def")
     _one_line(done, 4, "white space")
     assert "abc def" not in done.stderr
 
 
-def test_an_engine_that_is_absent_stops_a_persons_own_task(planner, folder: Path) -> None:
+def test_an_engine_that_is_absent_stops_a_persons_own_task(typed, folder: Path) -> None:
     nowhere = f"unix://{folder}/no.sock"
-    done = planner("run", "x", "--planner", "scripted:x.jsonl", DOCKER_HOST=nowhere)
+    done = typed("run", "x", "--planner", "scripted:x.jsonl", DOCKER_HOST=nowhere)
     _one_line(done, 4, "no container engine answers")
-    assert planner("tasks").stdout == ""
+    assert typed("tasks").stdout == ""
 
 
-def test_a_mistake_in_the_settings_does_not_keep_people_from_their_tasks(planner) -> None:
+def test_a_mistake_in_the_settings_does_not_keep_people_from_their_tasks(typed) -> None:
     config = find_paths(os.environ).config_file
     config.parent.mkdir(parents=True)
     config.write_text("[budget]\nusdd = 3\n", encoding="utf-8")
-    _one_line(planner("run", "x"), 2, "config.toml", "did you mean budget.usd?")
-    assert planner("tasks").returncode == 0
+    _one_line(typed("run", "x"), 2, "config.toml", "did you mean budget.usd?")
+    assert typed("tasks").returncode == 0
 
 
 @pytest.fixture
@@ -117,16 +122,16 @@ def database() -> Path:
     return path
 
 
-def test_a_newer_database_is_left_alone(planner, database: Path) -> None:
+def test_a_newer_database_is_left_alone(typed, database: Path) -> None:
     with sqlite3.connect(database) as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'from_the_future'")
     connection.close()
-    _one_line(planner("tasks"), 4, "newer")
+    _one_line(typed("tasks"), 4, "newer")
 
 
-def test_a_corrupt_database_is_said(planner, database: Path) -> None:
+def test_a_corrupt_database_is_said(typed, database: Path) -> None:
     database.write_bytes(b"this is no database" * 500)
-    _one_line(planner("tasks"), 4, str(database))
+    _one_line(typed("tasks"), 4, str(database))
 
 
 def test_a_data_folder_that_is_a_file_is_said(planner, folder: Path) -> None:
@@ -134,8 +139,8 @@ def test_a_data_folder_that_is_a_file_is_said(planner, folder: Path) -> None:
     _one_line(planner("worker", "start", PLANNER_HOME=str(folder / "file")), 4, "file")
 
 
-def test_unknown_runs_name_the_nearest(planner, database: Path) -> None:
-    _one_line(planner("show", "r_nothing"), 2, "there is no run")
+def test_unknown_runs_name_the_nearest(typed, database: Path) -> None:
+    _one_line(typed("show", "r_nothing"), 2, "there is no run")
 
 
 def test_what_nobody_foresaw_is_one_line_and_a_traceback_in_the_log(planner, folder: Path) -> None:
@@ -177,23 +182,23 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_lists_are_empty_before_the_first_task(planner) -> None:
-    assert json.loads(planner("tasks", "--json").stdout) == {"runs": []}
-    assert json.loads(planner("find", "words", "--json").stdout) == {"hits": []}
-    assert json.loads(planner("worker", "status", "--json").stdout) == {"workers": []}
+def test_lists_are_empty_before_the_first_task(typed) -> None:
+    assert json.loads(typed("tasks", "--json").stdout) == {"runs": []}
+    assert json.loads(typed("find", "words", "--json").stdout) == {"hits": []}
+    assert json.loads(typed("worker", "status", "--json").stdout) == {"workers": []}
 
 
-def test_settings_round_trip_through_the_command_line(planner) -> None:
-    assert planner("config", "set", "budget.usd", "0.5").returncode == 0
-    shown = json.loads(planner("config", "show", "budget", "--json").stdout)
+def test_settings_round_trip_through_the_command_line(typed) -> None:
+    assert typed("config", "set", "budget.usd", "0.5").returncode == 0
+    shown = json.loads(typed("config", "show", "budget", "--json").stdout)
     assert shown["values"]["budget.usd"]["value"] == 0.5
     assert shown["values"]["budget.usd"]["origin"].endswith("config.toml")
-    paths = json.loads(planner("config", "path", "--json").stdout)
+    paths = json.loads(typed("config", "path", "--json").stdout)
     assert paths["config"] == shown["values"]["budget.usd"]["origin"]
 
 
-def test_doctor_says_what_is_missing_and_exits_4(planner, folder: Path) -> None:
-    done = planner("doctor", "--json", DOCKER_HOST=f"unix://{folder}/no.sock")
+def test_doctor_says_what_is_missing_and_exits_4(typed, folder: Path) -> None:
+    done = typed("doctor", "--json", DOCKER_HOST=f"unix://{folder}/no.sock")
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert done.returncode == 4
     assert not checks["engine"]["ok"]

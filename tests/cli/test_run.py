@@ -34,38 +34,38 @@ def test_the_answer_alone_is_on_stdout(planner, script) -> None:
     assert "without isolation" in done.stderr
 
 
-def test_a_task_from_stdin(planner, script) -> None:
+def test_a_task_from_stdin(planner, typed, script) -> None:
     model = script(*AT_ONCE)
     done = planner("run", "-", "--planner", model, *LOCAL, stdin="What is\nit?\n")
     assert done.stdout == "Forty-two.\n"
-    shown = json.loads(planner("show", "last", "--json").stdout)
+    shown = json.loads(typed("show", "last", "--json").stdout)
     assert shown["text"].strip() == "What is\nit?"
 
 
-def test_the_stream_of_events_folds_to_what_show_says(planner, script) -> None:
+def test_the_stream_of_events_folds_to_what_show_says(planner, typed, script) -> None:
     from planner_app.domain.events import Event
     from planner_app.domain.fold import fold
 
     done = planner("run", "Add.", "--planner", script(*WORK), *LOCAL, "--json")
     assert done.returncode == 0, done.stderr
     events = [Event.model_validate_json(line) for line in done.stdout.splitlines()]
-    shown = json.loads(planner("show", events[0].run_id, "--json").stdout)
+    shown = json.loads(typed("show", events[0].run_id, "--json").stdout)
     assert fold(events).model_dump(mode="json") == shown
-    listed = planner("show", events[0].run_id, "--events", "--json").stdout
+    listed = typed("show", events[0].run_id, "--events", "--json").stdout
     assert listed == done.stdout
 
 
-def test_a_finished_run_is_listed_found_shown_and_replayed(planner, script) -> None:
+def test_a_finished_run_is_listed_found_shown_and_replayed(planner, typed, script) -> None:
     planner("run", "Add forty and two.", "--planner", script(*WORK), *LOCAL, "--tag", "sums")
-    row = json.loads(planner("tasks", "--json", "--tag", "sums").stdout)["runs"][0]
+    row = json.loads(typed("tasks", "--json", "--tag", "sums").stdout)["runs"][0]
     assert (row["status"], row["title"], row["steps_done"]) == ("done", "Add forty and two.", 1)
-    assert json.loads(planner("tasks", "--json", "--tag", "other").stdout) == {"runs": []}
-    hits = json.loads(planner("find", "forty", "--json").stdout)["hits"]
+    assert json.loads(typed("tasks", "--json", "--tag", "other").stdout) == {"runs": []}
+    hits = json.loads(typed("find", "forty", "--json").stdout)["hits"]
     assert {hit["run_id"] for hit in hits} == {row["run_id"]}
-    assert "Add two numbers." in planner("show", row["task_id"]).stdout
-    assert "total = 40 + 2" in planner("replay", "last", "--no-tui").stdout
-    assert "run.finished" in planner("show", "last", "--events").stdout
-    watched = planner("watch", row["run_id"])
+    assert "Add two numbers." in typed("show", row["task_id"]).stdout
+    assert "total = 40 + 2" in typed("replay", "last", "--no-tui").stdout
+    assert "run.finished" in typed("show", "last", "--events").stdout
+    watched = typed("watch", row["run_id"])
     assert (watched.returncode, watched.stdout) == (0, "42 [1]\n")
 
 
@@ -85,7 +85,9 @@ def test_a_model_that_says_nothing_useful_fails_the_task_with_exit_1(planner, sc
     assert "failed" in done.stderr
 
 
-def test_a_question_without_a_terminal_leaves_the_run_waiting_and_exits_5(planner, script) -> None:
+def test_a_question_without_a_terminal_leaves_the_run_waiting_and_exits_5(
+    planner, typed, script
+) -> None:
     replies = (
         planner_says(1, {"steps": [STEP]}),
         executor_says(1, '```python\nask_user("Which one?", "the first")\n```'),
@@ -98,7 +100,7 @@ def test_a_question_without_a_terminal_leaves_the_run_waiting_and_exits_5(planne
     done = planner("run", "What?", "--planner", script(*replies), *LOCAL)
     assert (done.returncode, done.stdout) == (5, ""), done.stderr
     assert "planner answer r_" in done.stderr
-    row = json.loads(planner("tasks", "--json").stdout)["runs"][0]
+    row = json.loads(typed("tasks", "--json").stdout)["runs"][0]
     assert (row["status"], row["needs"]) == ("waiting_user", "Which one?")
 
 
@@ -124,19 +126,19 @@ def test_an_action_is_shown_and_allowed_at_the_terminal(at_terminal, script) -> 
     assert command.end() == (0, "42 [1]\n")
 
 
-def test_ctrl_c_pauses_and_says_how_to_go_on(at_terminal, planner, script) -> None:
+def test_ctrl_c_pauses_and_says_how_to_go_on(at_terminal, typed, script) -> None:
     slow = (WORK[0], executor_says(1, "```python\nimport time\ntime.sleep(60)\n```"))
     command = at_terminal("run", "Add.", "--planner", script(*slow), *LOCAL)
     command.wait_for("python 1")
     command.press_ctrl_c()
     code, out = command.end()
     assert (code, out) == (130, "")
-    run_id = json.loads(planner("show", "last", "--json").stdout)["run_id"]
+    run_id = json.loads(typed("show", "last", "--json").stdout)["run_id"]
     assert f"planner resume {run_id}" in command.said
-    assert json.loads(planner("tasks", "--json").stdout)["runs"][0]["status"] == "paused"
+    assert json.loads(typed("tasks", "--json").stdout)["runs"][0]["status"] == "paused"
 
 
-def test_ctrl_c_twice_cancels(at_terminal, planner, script) -> None:
+def test_ctrl_c_twice_cancels(at_terminal, typed, script) -> None:
     slow = (WORK[0], executor_says(1, "```python\nimport time\ntime.sleep(60)\n```"))
     command = at_terminal("run", "Add.", "--planner", script(*slow), *LOCAL)
     command.wait_for("python 1")
@@ -144,71 +146,73 @@ def test_ctrl_c_twice_cancels(at_terminal, planner, script) -> None:
     command.wait_for("pausing")
     command.press_ctrl_c()
     assert command.end()[0] == 130
-    assert json.loads(planner("tasks", "--json").stdout)["runs"][0]["status"] == "cancelled"
+    assert json.loads(typed("tasks", "--json").stdout)["runs"][0]["status"] == "cancelled"
 
 
 @pytest.mark.usefixtures("worker_is_stopped")
-def test_a_paused_run_goes_on_with_resume(at_terminal, planner, script) -> None:
+def test_a_paused_run_goes_on_with_resume(at_terminal, planner, typed, script) -> None:
     command = at_terminal("run", "What?", "--planner", script(*CLARIFY), *LOCAL)
     command.wait_for("Which edition?")
     command.press_ctrl_c()
     assert command.end()[0] == 130
-    assert "waits for you" in planner("resume", "last").stdout
-    assert planner("answer", "last", "the second").returncode == 0
-    watched = planner("watch", "last")
+    assert "waits for you" in typed("resume", "last").stdout
+    assert typed("answer", "last", "the second").returncode == 0
+    watched = typed("watch", "last")
     assert (watched.returncode, watched.stdout) == (0, "Noted.\n"), watched.stderr
 
 
 @pytest.mark.usefixtures("worker_is_stopped")
-def test_what_a_killed_process_left_goes_on_with_resume(at_terminal, planner, script) -> None:
+def test_what_a_killed_process_left_goes_on_with_resume(
+    at_terminal, planner, typed, script
+) -> None:
     work = [
         {**reply, "tokens_per_s": 20} if reply["role"] == "planner" else reply for reply in WORK
     ]
     command = at_terminal("run", "Add.", "--planner", script(*work), *LOCAL)
     command.wait_for("python 1")
     command.kill()
-    assert planner("resume", "last").returncode == 0
-    watched = planner("watch", "last")
+    assert typed("resume", "last").returncode == 0
+    watched = typed("watch", "last")
     assert (watched.returncode, watched.stdout) == (0, "42 [1]\n"), watched.stderr
-    shown = json.loads(planner("show", "last", "--json").stdout)
+    shown = json.loads(typed("show", "last", "--json").stdout)
     assert shown["spent"]["actions"] == 1
 
 
 @pytest.mark.usefixtures("worker_is_stopped")
-def test_a_task_handed_to_the_background_is_done_by_the_worker(planner, script) -> None:
+def test_a_task_handed_to_the_background_is_done_by_the_worker(planner, typed, script) -> None:
     done = planner("run", "What?", "--planner", script(*AT_ONCE), *LOCAL, "--background")
     task_id = done.stdout.strip()
     assert task_id.startswith("t_")
-    watched = planner("watch", task_id)
+    watched = typed("watch", task_id)
     assert (watched.returncode, watched.stdout) == (0, "Forty-two.\n"), watched.stderr
-    workers = json.loads(planner("worker", "status", "--json").stdout)["workers"]
+    workers = json.loads(typed("worker", "status", "--json").stdout)["workers"]
     assert [worker["kind"] for worker in workers] == ["worker"]
-    stopped = json.loads(planner("worker", "stop", "--json").stdout)
+    stopped = json.loads(typed("worker", "stop", "--json").stdout)
     assert stopped == {"stopped": [workers[0]["pid"]], "running": []}
 
 
 @pytest.mark.usefixtures("worker_is_stopped")
-def test_retry_is_a_new_run_of_the_same_task(planner, script) -> None:
+def test_retry_is_a_new_run_of_the_same_task(planner, typed, script) -> None:
     planner("run", "What?", "--planner", script(*AT_ONCE), *LOCAL, "--tag", "again")
-    first = json.loads(planner("tasks", "--json").stdout)["runs"][0]
-    new = json.loads(planner("retry", "last", "--json").stdout)
+    first = json.loads(typed("tasks", "--json").stdout)["runs"][0]
+    new = json.loads(typed("retry", "last", "--json").stdout)
     assert new["task_id"] == first["task_id"]
-    assert planner("watch", new["run_id"]).stdout == "Forty-two.\n"
-    rows = json.loads(planner("tasks", "--json", "--tag", "again").stdout)["runs"]
+    assert typed("watch", new["run_id"]).stdout == "Forty-two.\n"
+    rows = json.loads(typed("tasks", "--json", "--tag", "again").stdout)["runs"]
     assert {row["run_id"] for row in rows} == {first["run_id"], new["run_id"]}
 
 
-def test_a_follow_up_is_a_run_of_the_same_task(planner, script) -> None:
+def test_a_follow_up_is_a_run_of_the_same_task(planner, typed, script) -> None:
     model = script(*AT_ONCE)
     planner("run", "What is it?", "--planner", model, *LOCAL)
     done = planner("continue", "last", "And now?", "--planner", model, *LOCAL)
     assert (done.returncode, done.stdout) == (0, "Forty-two.\n"), done.stderr
-    rows = json.loads(planner("tasks", "--json").stdout)["runs"]
+    rows = json.loads(typed("tasks", "--json").stdout)["runs"]
     assert len({row["task_id"] for row in rows}) == 1
     assert rows[0]["parent_run_id"] == rows[1]["run_id"]
 
 
-def test_artifacts_are_listed_and_copied_out(planner, script, folder: Path) -> None:
+def test_artifacts_are_listed_and_copied_out(planner, typed, script, folder: Path) -> None:
     code = (
         "from pathlib import Path\n"
         "Path('table.csv').write_text('a,b\\n1,2\\n')\n"
@@ -217,18 +221,18 @@ def test_artifacts_are_listed_and_copied_out(planner, script, folder: Path) -> N
     replies = (WORK[0], executor_says(1, f"```python\n{code}\n```"), *WORK[2:])
     planner("run", "Make a table.", "--planner", script(*replies), *LOCAL, "--out", "made")
     assert (folder / "made" / "table.csv").read_text(encoding="utf-8") == "a,b\n1,2\n"
-    listed = json.loads(planner("artifacts", "last", "--json").stdout)["artifacts"]
+    listed = json.loads(typed("artifacts", "last", "--json").stdout)["artifacts"]
     assert [(row["name"], row["title"]) for row in listed] == [("table.csv", "A table")]
     (folder / "made" / "table.csv").write_text("mine", encoding="utf-8")
-    planner("artifacts", "last", "-o", "made")
+    typed("artifacts", "last", "-o", "made")
     assert (folder / "made" / "table.csv").read_text(encoding="utf-8") == "mine"
     assert (folder / "made" / "table-2.csv").read_text(encoding="utf-8") == "a,b\n1,2\n"
 
 
-def test_a_run_that_ended_cannot_be_steered(planner, script) -> None:
+def test_a_run_that_ended_cannot_be_steered(planner, typed, script) -> None:
     planner("run", "What?", "--planner", script(*AT_ONCE), *LOCAL)
     for command in (["cancel", "last"], ["steer", "last", "more"], ["approve", "last"]):
-        done = planner(*command)
+        done = typed(*command)
         assert done.returncode == 2
         assert "has ended" in done.stderr
 
