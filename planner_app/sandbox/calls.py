@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from planner_app.sandbox.session import JSON, GuestCall, GuestReply, ToolHandler
+from planner_app.sandbox.session import JSON, GuestCall, GuestReply, SessionClosed, ToolHandler
 from planner_app.sandbox.wire import MAX_BLOB, Frame, WireError, number_of, pack
 
 MAX_IN_FLIGHT = 64
 """The guest promises 32; one that sends many more is no guest of ours."""
+
+MAX_AT_WORK = 16
+"""Handlers that work, or hold a reply that is not sent yet; further calls wait for their turn."""
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -30,6 +33,8 @@ class ToolCalls:
         self._handler = handler
         self._send = send
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._at_work = asyncio.Semaphore(MAX_AT_WORK)
+        self._replying = asyncio.Lock()
         self._last = 0
 
     def begin(self, message: Frame, action: int | None, clock: Hold | None) -> None:
@@ -57,23 +62,27 @@ class ToolCalls:
             loop.call_exception_handler(context)
 
     async def _answer(self, request: GuestCall) -> None:
-        try:
-            reply = await self._handler(request)
-        except Exception:  # a bug of ours: the guest must not wait for ever, and we must hear of it
-            await self._reply(request.id, GuestReply(False, error="the tool failed on the host"))
-            raise
-        await self._reply(request.id, reply)
+        async with self._at_work:
+            try:
+                reply = await self._handler(request)
+            except Exception:  # a bug of ours: the guest must not wait, and we must hear of it
+                await self._reply(
+                    request.id, GuestReply(False, error="the tool failed on the host")
+                )
+                raise
+            await self._reply(request.id, reply)
 
     async def _reply(self, call: int, reply: GuestReply) -> None:
-        try:
-            data = _frame(call, reply)
-        except (ValueError, TypeError, RecursionError):
-            error = f"the result is too large or not JSON (at most {MAX_BLOB:,} bytes)"
-            data = _frame(call, GuestReply(False, error=error))
-        try:
-            await self._send(data)
-        except OSError:
-            return  # the session ends, and says so itself
+        async with self._replying:  # so that large replies are not all written out in memory
+            try:
+                data = _frame(call, reply)
+            except (ValueError, TypeError, RecursionError):
+                error = f"the result is too large or not JSON (at most {MAX_BLOB:,} bytes)"
+                data = _frame(call, GuestReply(False, error=error))
+            try:
+                await self._send(data)
+            except (OSError, SessionClosed):
+                return  # the session ends, and says so itself
 
     def cancel(self, call: int | None) -> None:
         """The guest has given a call up."""

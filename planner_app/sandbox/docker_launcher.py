@@ -73,7 +73,7 @@ class DockerLauncher:
         session = self._take_warm(spec.limits)
         if session is None:
             session = await self._start_one(spec.limits, _labels(spec))
-        self._open.add(session)
+        self._open = {other for other in self._open if not other.ended} | {session}
         try:
             await session.configure(spec, tools)
         except BaseException:
@@ -88,7 +88,7 @@ class DockerLauncher:
             self._wanted.set()
             if session.alive:
                 return session
-            self._keep(asyncio.create_task(session.close(), name="close a dead sandbox"))
+            self._open.add(session)  # dead: it clears itself away, and close() waits for that
         return None
 
     async def _start_one(self, limits: Limits, labels: dict[str, str]) -> GuestSession:

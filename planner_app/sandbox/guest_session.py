@@ -49,6 +49,7 @@ REQUEST_SECONDS = 60.0
 MAX_CODE_BYTES = 512 * 1024
 """One action. Compiling takes some 400 bytes of memory for each byte of dense code, and a longer
 one would not end in an error but in the loss of the session."""
+BYE_SECONDS = 1.0
 SLACK_SECONDS = 10.0
 """How long after the guest's own clock the host's clock ends an operation."""
 JOB_FRAMES = frozenset({"chunk", "credit", "done", "failed", "files"})
@@ -126,21 +127,25 @@ class GuestSession:
     def alive(self) -> bool:
         return not self._dead
 
+    @property
+    def ended(self) -> bool:
+        """Nothing of it is left: sandbox, tasks and stream are gone."""
+        return self._closing is not None and self._closing.done()
+
     async def close(self) -> None:
         """End the sandbox and wait until it is gone."""
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._close(), name=f"close {self.where}")
-        await asyncio.shield(self._closing)
-
-    async def _close(self) -> None:
         if not self._dead:
             try:
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(BYE_SECONDS):
                     await self._send(pack({"t": "bye"}))
-            except (OSError, TimeoutError, SessionClosed):
-                pass  # it ends by force below
+            except (TimeoutError, SessionClosed):
+                pass  # it ends by force
             self._die("it was closed")
-        self._stream.close()
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    async def _clear_away(self) -> None:
+        """After its death, however that came: end the tool calls, the reader and the sandbox."""
         if self._calls is not None:
             await self._calls.close()
         if self._reader is not None:
@@ -161,6 +166,7 @@ class GuestSession:
         if self._calls is not None:
             self._calls.cancel_all()
         self._ready.set()
+        self._closing = asyncio.create_task(self._clear_away(), name=f"clear {self.where} away")
 
     def _closed_error(self) -> SessionClosed:
         return SessionClosed(f"the sandbox is gone: {self._dead}")
@@ -179,6 +185,7 @@ class GuestSession:
 
     async def _read(self) -> None:
         parser = FrameParser()
+        why = "reading it failed on the host"
         try:
             while data := await self._stream.read():
                 for message, blob in parser.feed(data):
@@ -188,8 +195,9 @@ class GuestSession:
             why = f"it broke the protocol: {error}"
         except OSError as error:
             why = f"its stream broke ({error})"
-        said = self._stream.diagnosis()
-        self._die(f"{why}; its last words: {said[-500:]}" if said else why)
+        finally:
+            said = self._stream.diagnosis()
+            self._die(f"{why}; its last words: {said[-500:]}" if said else why)
 
     def _sort(self, message: Frame, blob: bytes) -> None:
         kind = message.get("t")

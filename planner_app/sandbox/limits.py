@@ -125,6 +125,8 @@ def _number(key: str, raw: object, rule: _Rule) -> float:
     if isinstance(raw, bool):
         raise _refusal(key, raw, rule)
     if isinstance(raw, int | float):
+        if not math.isfinite(raw):
+            raise _refusal(key, raw, rule)
         return float(raw)
     match = _QUANTITY.fullmatch(raw) if isinstance(raw, str) else None
     if match is None:

@@ -46,7 +46,7 @@ class LocalLauncher:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
         session = GuestSession(PipeStream(process), str(process.pid), end)
-        self._sessions = [s for s in self._sessions if s.alive]
+        self._sessions = [s for s in self._sessions if not s.ended]
         self._sessions.append(session)
         try:
             await session.start()

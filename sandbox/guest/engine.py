@@ -69,10 +69,12 @@ class Engine:
 
     def warm_up(self) -> None:
         """Do, while nobody waits, what the first error or chart would have to."""
-        import inspect  # noqa: F401
-        import random  # noqa: F401
-        import traceback  # noqa: F401
-
+        try:
+            import inspect  # noqa: F401
+            import random  # noqa: F401
+            import traceback  # noqa: F401
+        except BaseException as error:  # an action has patched what imports need
+            print(f"the session could not get ready for errors: {error!r:.200}", file=sys.stderr)
         _lay_out_font_list()
 
     def configure(self, message: Message) -> Message:
