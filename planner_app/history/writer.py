@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -125,7 +126,7 @@ class Writer:
         try:
             if alone:
                 return job.work(connection), None
-            with connection.begin_nested():
+            with _savepoint(connection):
                 return job.work(connection), None
         except (OperationalError, InternalError):
             raise
@@ -151,6 +152,21 @@ class Writer:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+@contextmanager
+def _savepoint(connection: Connection) -> Iterator[None]:
+    """What is raised inside undoes what was done inside. (`begin_nested` costs five times this.)"""
+    connection.exec_driver_sql("SAVEPOINT work")
+    try:
+        yield
+    except (OperationalError, InternalError):
+        raise  # the whole transaction is given up, perhaps is already
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT work")
+        connection.exec_driver_sql("RELEASE SAVEPOINT work")
+        raise
+    connection.exec_driver_sql("RELEASE SAVEPOINT work")
 
 
 class _RefusedError(Exception):
