@@ -130,6 +130,12 @@ def test_a_used_up_time_ends_the_work_even_during_a_call() -> None:
     assert told.state.final == "failed"
 
 
+def test_time_is_up_at_its_last_moment_and_not_before() -> None:
+    told = story(seconds=60).plan("a")
+    assert told.wait(59.999).state.used_up is None
+    assert told.wait(0.001).state.used_up == "seconds"
+
+
 def test_waiting_for_a_person_uses_up_no_time() -> None:
     told = Story(approve="plan", budget=BudgetLimits(seconds=60)).plan("a")
     told.wait(100_000)

@@ -150,8 +150,10 @@ def test_a_question_about_the_task_is_cancelled_when_planning_is_over() -> None:
 def test_a_review_s_question_is_cancelled_when_the_review_is_over() -> None:
     story = Story().source().plan("a", "b", "c").report("a").report("b", "blocked")
     story.review("ask_user", questions=[{"text": "which?"}])
+    told = story.state.outbox
     story.append(BudgetUsedUp(which="daily_usd").draft())
     assert story.due == ["answer"]
+    assert story.state.outbox == told, "nobody answered, so nobody is told an answer"
     assert story.newest("question.closed")["how"] == "cancelled"
     assert story.state.status == "answering"
 

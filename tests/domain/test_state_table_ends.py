@@ -141,6 +141,14 @@ def test_done_needs_every_live_step() -> None:
     assert story.state.reason == "not every step was done"
 
 
+def test_a_late_unreadable_review_does_not_get_into_the_answer_s_way() -> None:
+    story = planned("a", "b", "c").report("a").report("b", "blocked")
+    story.start("review")
+    story.append(BudgetUsedUp(which="daily_usd").draft())
+    assert story.due == []
+    assert story.unreadable("review", "review").due == ["answer"]
+
+
 def test_a_check_that_cannot_be_read_makes_the_answer_partial() -> None:
     story = answering().answer(1).unreadable("check", "check")
     story.unreadable("correct", "check").unreadable("correct", "check")
