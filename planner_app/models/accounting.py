@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from planner_app.models.port import Cost, Message, Price, Usage
 from planner_app.models.tokens import estimate_messages, estimate_tokens
@@ -12,9 +13,18 @@ _LOOKED_AT = 16
 
 
 def count_usage(
-    chunks: Sequence[object], messages: Sequence[Message], text: str, reasoning: str
+    chunks: Sequence[object],
+    messages: Sequence[Message],
+    text: str,
+    reasoning: str,
+    *,
+    tells_reasoning: bool = True,
 ) -> Usage:
-    """Tokens of a call: the provider's count where it sent one, else our estimate."""
+    """Tokens of a call: the provider's count where it sent one, else our estimate.
+
+    `tells_reasoning` is False for a provider that does not count thoughts apart: what litellm
+    then gives for them is its own estimate.
+    """
     found = provider_usage(chunks)
     thought = estimate_tokens(reasoning) if reasoning else None
     if found is None:
@@ -35,10 +45,16 @@ def count_usage(
         reasoning_tokens=thought if told is None else told,
         cached_tokens=_inner(found, "prompt_tokens_details", "cached_tokens"),
         source="provider",
-        reasoning_source="provider"
-        if told is not None
-        else ("none" if thought is None else "estimated"),
+        reasoning_source=_reasoning_source(told, thought, tells_reasoning),
     )
+
+
+def _reasoning_source(
+    told: int | None, thought: int | None, tells: bool
+) -> Literal["provider", "estimated", "none"]:
+    if told is not None and tells:
+        return "provider"
+    return "none" if told is None and thought is None else "estimated"
 
 
 def provider_usage(chunks: Sequence[object]) -> object | None:

@@ -126,9 +126,12 @@ class Assembly:
         if current is None or current.get("signature") or current.get("type") != "thinking":
             current = {"type": "thinking", "thinking": "", "signature": ""}
             self._blocks.append(current)
-        current["thinking"] = f"{current['thinking']}{block.get('thinking') or ''}"
-        if block.get("signature"):
-            current["signature"] = block["signature"]
+        text, signature = block.get("thinking") or "", block.get("signature")
+        # The piece with the signature may say the whole thought again.
+        if not (signature and text == current["thinking"]):
+            current["thinking"] = f"{current['thinking']}{text}"
+        if signature:
+            current["signature"] = signature
 
 
 FinishReason = Literal["stop", "length", "content_filter"]

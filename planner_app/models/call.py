@@ -189,7 +189,13 @@ class Call:
             self._account(fault, assembly)
             raise fault
         text, reasoning = assembly.text, assembly.reasoning
-        usage = count_usage(stream.chunks, self._request.messages, text, reasoning)
+        usage = count_usage(
+            stream.chunks,
+            self._request.messages,
+            text,
+            reasoning,
+            tells_reasoning="claude" not in self._place.model,
+        )
         first = self._first_piece
         return ModelReply(
             text=text,

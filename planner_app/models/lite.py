@@ -55,6 +55,7 @@ def _load() -> ModuleType:
             os.environ.update(_ENVIRONMENT)
             module = importlib.import_module("litellm")
             _tame(module)
+            _keep_ollama_from_blocking()
             for name in _NEEDED_BY_THE_FIRST_CALL:
                 importlib.import_module(name)
             _loaded = module
@@ -69,3 +70,23 @@ def _tame(module: ModuleType) -> None:
         logger = logging.getLogger(name)
         logger.handlers = [logging.NullHandler()]
         logger.setLevel(logging.WARNING)
+
+
+def _keep_ollama_from_blocking() -> None:
+    """litellm's bookkeeping after each reply asks Ollama about its model in a synchronous HTTP
+    call, on the event loop: all runs of the process would wait for it. It does without."""
+    ollama = importlib.import_module("litellm.llms.ollama.common_utils")
+    ollama.OllamaModelInfo.get_runtime_model_info = _nothing_known
+
+
+def _nothing_known(_info: object, model: str, **_where: object) -> dict[str, object]:
+    return {
+        "key": model,
+        "litellm_provider": "ollama",
+        "mode": "chat",
+        "input_cost_per_token": 0.0,
+        "output_cost_per_token": 0.0,
+        "max_tokens": None,
+        "max_input_tokens": None,
+        "max_output_tokens": None,
+    }

@@ -15,10 +15,12 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
+
+from tests.loopback import wires
 
 Form = Literal["reasoning_content", "reasoning", "inline", "orphan", "unclosed", "none"]
 Fault = Literal[
@@ -75,8 +77,25 @@ class Reply:
     """Pace of the deltas; None: at once."""
     fault: Fault = "none"
     """How it misbehaves."""
+    signature: str = "signed"
+    """Of the thoughts, where the wire form has one."""
     when: str | None = None
     """Only for requests that hold this text."""
+
+
+_OPENAI = "/chat/completions"
+_WIRES: dict[str, Callable[[Reply], Iterable[bytes]]] = {
+    _OPENAI: lambda _: (),
+    "/v1/messages": lambda r: wires.anthropic(r.text, r.reasoning, r.signature, r.chunk),
+    "/api/chat": lambda r: wires.ollama(r.text, r.reasoning, r.chunk),
+    ":streamGenerateContent": lambda r: wires.google(r.text, r.reasoning, r.signature),
+}
+"""How a path is answered; all but OpenAI's form are without faults."""
+_KINDS = {
+    "/v1/messages": "text/event-stream",
+    "/api/chat": "application/x-ndjson",
+    ":streamGenerateContent": "text/event-stream",
+}
 
 
 class LoopbackServer:
@@ -96,6 +115,11 @@ class LoopbackServer:
         self._server: asyncio.Server | None = None
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def root(self) -> str:
+        """The api_base for the forms of Anthropic, Ollama and Google."""
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def base(self) -> str:
@@ -154,13 +178,14 @@ class LoopbackServer:
             data = [{"id": name, "object": "model"} for name in self.script if name != "*"]
             await _send(writer, 200, json.dumps({"object": "list", "data": data}).encode())
             return True
-        if not path.endswith("/chat/completions"):
+        wire = next((end for end in _WIRES if path.endswith(end)), None)
+        if wire is None:
             await _send(writer, 404, b'{"error": {"message": "no such path"}}')
             return True
-        request = json.loads(body)
+        request = {"model": path.rpartition("/")[2].partition(":")[0], **json.loads(body)}
         self.requests.append(request)
         self.headers.append(headers)
-        return await self._answer(self._reply(request), request, writer)
+        return await self._answer(self._reply(request), request, writer, wire)
 
     def _reply(self, request: dict[str, Any]) -> Reply:
         model = str(request.get("model", ""))
@@ -180,13 +205,16 @@ class LoopbackServer:
         return replies[number]
 
     async def _answer(
-        self, reply: Reply, request: dict[str, Any], writer: asyncio.StreamWriter
+        self, reply: Reply, request: dict[str, Any], writer: asyncio.StreamWriter, wire: str
     ) -> bool:
         if reply.fault == "hangs_up":
             return False
         if reply.status != 200 or reply.fault in ("html", "empty_body"):
             body, kind = _error_body(reply)
             await _send(writer, reply.status, body, kind, reply.headers)
+            return True
+        if wire != _OPENAI:
+            await _send(writer, 200, b"".join(_WIRES[wire](reply)), _KINDS[wire])
             return True
         if not request.get("stream"):
             await _send(writer, 200, json.dumps(_whole(reply, request)).encode())

@@ -84,6 +84,15 @@ async def test_usage_is_the_providers_wherever_it_stands(
     assert (usage.reasoning_tokens, usage.cached_tokens) == (3, 2)
 
 
+async def test_a_count_of_thoughts_that_the_provider_left_out_is_an_estimate(
+    loopback: LoopbackServer, client: LiteLLMClient, heard: Heard
+) -> None:
+    loopback.serve("*", Reply("Yes.", "Because it is so, I think."))
+    reply = await client.complete(ask(PLAIN, api_base=loopback.base), heard.deltas.append)
+    assert (reply.usage.source, reply.usage.reasoning_source) == ("provider", "estimated")
+    assert 0 < (reply.usage.reasoning_tokens or 0) <= reply.usage.completion_tokens
+
+
 async def test_usage_that_nobody_sent_is_estimated_and_says_so(
     loopback: LoopbackServer, client: LiteLLMClient, heard: Heard
 ) -> None:
