@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner_app.cli.context import Context, emit, say
 from planner_app.cli.reading import open_run
+from planner_app.cli.watching import STILL
 from planner_app.domain.errors import BadInput
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 READ_SECONDS = 5.0
 """How long to wait for a driver to read a command, before saying that it is on its way."""
-_STILL = frozenset({"paused", "waiting_user"})
 
 
 def steer(args: argparse.Namespace, context: Context) -> int:
@@ -39,7 +39,7 @@ def steer(args: argparse.Namespace, context: Context) -> int:
 
         queue = Queue(history)
         before = history.run(run_id)
-        if kind == "resume" and before.summary.status not in _STILL and not before.ended:
+        if kind == "resume" and before.summary.status not in STILL and not before.ended:
             said = _go_on(queue, history, run_id, context)
         else:
             command: Any = kind
@@ -113,7 +113,7 @@ def deliver(
         return f"told to {kind}; its driver has not read it yet"
     row = history.run(run_id)
     status = row.summary.status
-    if row.ended or status in _STILL:
+    if row.ended or status in STILL:
         return status.replace("_", " ").replace("waiting user", "waits for you")
     if row.worker_id is None:
         _start_worker(queue, context)

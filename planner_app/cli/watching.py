@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from planner_app.history import History
 
 INTERRUPTED = 130
+UNATTENDED_SECONDS = 5.0
+"""How long a run may be without a driver before the watcher is told."""
+STILL = frozenset({"paused", "waiting_user"})
 
 
 def watch(args: argparse.Namespace, context: Context) -> int:
@@ -30,16 +33,32 @@ def watch(args: argparse.Namespace, context: Context) -> int:
 
 async def _follow(history: History, run_id: str, *, as_json: bool) -> int:
     outcome = Outcome(run_id)
-    async for events in history.follow(run_id):
-        for event in events:
-            outcome.take(event)
-            _print(event, as_json=as_json)
-        sys.stdout.flush()
-        if outcome.ended:
-            break
+    minding = asyncio.create_task(_mind_the_driver(history, run_id))
+    try:
+        async for events in history.follow(run_id):
+            for event in events:
+                outcome.take(event)
+                _print(event, as_json=as_json)
+            sys.stdout.flush()
+            if outcome.ended:
+                break
+    finally:
+        minding.cancel()
+        await asyncio.gather(minding, return_exceptions=True)
     if not as_json:
         print_outcome(outcome, history)
     return outcome.exit_code
+
+
+async def _mind_the_driver(history: History, run_id: str) -> None:
+    """A run that was left by a dead process would be watched for ever: say so, once."""
+    from planner_app.queue import Queue
+
+    await asyncio.sleep(UNATTENDED_SECONDS)
+    row = await asyncio.to_thread(history.run, run_id)
+    living = {worker.worker_id for worker in await asyncio.to_thread(Queue(history).workers)}
+    if not row.ended and row.summary.status not in STILL and row.worker_id not in living:
+        say(f"nobody works on it now: planner resume {run_id}")
 
 
 def _print(event: Event, *, as_json: bool) -> None:
