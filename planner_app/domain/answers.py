@@ -15,8 +15,8 @@ ANSWER_TEXT_BYTES = 8_000
 def answer_problems(state: RunState) -> list[str]:
     """Why the newest draft does not hold; empty when it does.
 
-    Each claim needs a source id, each id must exist, and an answer that rests on finished steps
-    has at least one claim.
+    Each claim needs a source id, each id must exist, a quote must stand in its source, and an
+    answer that rests on finished steps has at least one claim.
     """
     answer = state.answer
     if answer is None:
@@ -33,6 +33,11 @@ def answer_problems(state: RunState) -> list[str]:
         if unknown:
             marks = ", ".join(f"[{n}]" for n in unknown)
             problems.append(f"claim {short!r} cites {marks}, which does not exist")
+    for checked in state.claim_checks:
+        index = int(checked["claim"])
+        if not checked["found"] and index < len(answer.claims):
+            short = cut(answer.claims[index].text, 120)
+            problems.append(f"the quote of claim {short!r} does not stand in its source")
     if not answer.claims and known and any(s.status == "done" for s in state.steps.values()):
         problems.append("the answer has no claims; list each statement with its source ids")
     return problems

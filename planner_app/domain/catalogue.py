@@ -290,6 +290,8 @@ class ModelFailed(EventData):
     message: str
     usage: ModelUsage = Field(default_factory=ModelUsage)
     usd: float | None = 0.0
+    next_model: str | None = None
+    """Model that takes the role over from here on; None: there is none."""
 
 
 # --- plans, reviews, questions -------------------------------------------------------------------
@@ -582,6 +584,15 @@ class AnswerDrafted(EventData):
     by: Literal["planner", "executor", "engine"] = "planner"
 
 
+class ClaimsChecked(EventData):
+    """Whether the quotes of the newest draft's claims stand in their sources."""
+
+    number: int
+    """Of the draft."""
+    checks: list[dict[str, Any]] = Field(default_factory=list)
+    """{claim: 0-based index, source_id, found, page?, offset?, reason?} per quote."""
+
+
 class AnswerRefused(EventData):
     """The draft does not hold; the problems go back to its writer."""
 
@@ -645,6 +656,7 @@ TYPES: dict[str, type[EventData]] = {
     "source.added": SourceAdded,
     "artifact.saved": ArtifactSaved,
     "answer.drafted": AnswerDrafted,
+    "answer.claims_checked": ClaimsChecked,
     "answer.refused": AnswerRefused,
     "answer.checked": AnswerChecked,
 }

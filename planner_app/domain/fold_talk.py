@@ -58,7 +58,7 @@ def _model_started(state: RunState, event: Event, data: dict[str, Any]) -> RunSt
 
 def _model_finished(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
     move = state.open.get(event.move_id or "")
-    state = _charged(state, data)
+    state = _charged(state, event, data)
     if move is None:
         return state
     conversation = data["conversation"]
@@ -76,6 +76,7 @@ def _model_finished(state: RunState, event: Event, data: dict[str, Any]) -> RunS
                 **state.context_tokens,
                 conversation: usage["prompt_tokens"] + usage["completion_tokens"],
             },
+            "overlong": tuple(name for name in state.overlong if name != conversation),
         }
     )
     if data["purpose"] == "act":
@@ -99,7 +100,9 @@ def _ended(state: RunState) -> dict[str, int]:
 
 def _model_failed(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
     if event.move_id in state.open:  # else it was refused before it was made, and cost nothing
-        state = without_open(_charged(state, data), event)
+        state = without_open(_charged(state, event, data), event)
+    if (again := _asked_again(state, event, data)) is not None:
+        return again
     text = f"{data['role']} model {data['model']}: {data['message']}"
     if data["purpose"] == "act":
         attempt = attempt_of(state, event)
@@ -113,11 +116,28 @@ def _model_failed(state: RunState, event: Event, data: dict[str, Any]) -> RunSta
     return state.model_copy(update={"fatal": text, "down": down})
 
 
-def _charged(state: RunState, data: dict[str, Any]) -> RunState:
+def _asked_again(state: RunState, event: Event, data: dict[str, Any]) -> RunState | None:
+    """The state in which another model, or a shorter conversation, is tried; None: neither is."""
+    role, conversation = data["role"], data["conversation"]
+    if data["next_model"] is not None:
+        state = state.model_copy(update={"models": {**state.models, role: data["next_model"]}})
+    elif data["kind"] == "context_overflow" and conversation not in state.overlong:
+        state = state.model_copy(update={"overlong": (*state.overlong, conversation)})
+    else:
+        return None
+    if data["purpose"] == "act":
+        attempt = attempt_of(state, event)
+        state = with_attempt(state, event, turns=attempt.turns + 1)
+    return state
+
+
+def _charged(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
     """The state with a call's tokens and price on the account, and its turn counted."""
     usage, usd, role = data["usage"], data["usd"], data["role"]
     spent = state.spent
-    by_role, by_model = dict(spent.by_role), dict(spent.by_model)
+    by_role, by_model, by_step = dict(spent.by_role), dict(spent.by_model), dict(spent.by_step)
+    if event.step_id is not None:
+        by_step[event.step_id] = by_step.get(event.step_id, 0.0) + (usd or 0.0)
     by_role[role] = by_role.get(role, 0.0) + (usd or 0.0)
     by_model[data["model"]] = by_model.get(data["model"], 0.0) + (usd or 0.0)
     charged = Spent(
@@ -128,6 +148,7 @@ def _charged(state: RunState, data: dict[str, Any]) -> RunState:
         actions=spent.actions,
         by_role=by_role,
         by_model=by_model,
+        by_step=by_step,
     )
     turns = state.role_turns
     if role != "executor":
@@ -281,10 +302,15 @@ def _answer_drafted(state: RunState, event: Event, data: dict[str, Any]) -> RunS
             "answer_by": data["by"],
             "answer_number": data["number"],
             "answer_judged": False,
+            "claim_checks": (),
             "verdict": None,
             "correction": None,
         }
     )
+
+
+def _claims_checked(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
+    return state.model_copy(update={"claim_checks": tuple(data["checks"])})
 
 
 def _answer_refused(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
@@ -318,6 +344,7 @@ HANDLERS: dict[str, Callable[[RunState, Event, dict[str, Any]], RunState]] = {
     "user.approved": _replied("approved", "text"),
     "user.rejected": _replied("rejected", "reason"),
     "answer.drafted": _answer_drafted,
+    "answer.claims_checked": _claims_checked,
     "answer.refused": _answer_refused,
     "answer.checked": _answer_checked,
 }

@@ -201,6 +201,8 @@ class Spent(_Frozen):
     """Role to USD."""
     by_model: dict[str, float] = Field(default_factory=dict)
     """Model to USD."""
+    by_step: dict[str, float] = Field(default_factory=dict)
+    """Step to USD."""
 
 
 class RunState(_Frozen):
@@ -288,6 +290,8 @@ class RunState(_Frozen):
     answer_number: int = 0
     answer_judged: bool = False
     """Whether the newest draft was looked at for claims without a source."""
+    claim_checks: tuple[dict[str, Any], ...] = ()
+    """What became of the newest draft's quotes, as `answer.claims_checked` says."""
     answer_refusals: int = 0
     verdict: CheckVerdict | None = None
     check_fails: int = 0
@@ -297,6 +301,8 @@ class RunState(_Frozen):
     """Conversation to the sha256 of its messages in order."""
     requests: dict[str, str] = Field(default_factory=dict)
     """Conversation to the newest move whose request it holds."""
+    overlong: tuple[str, ...] = ()
+    """Conversations that did not fit a model's context and are to be made shorter."""
     context_tokens: dict[str, int] = Field(default_factory=dict)
     """Conversation to the tokens that its newest request and reply took."""
     role_turns: dict[str, int] = Field(default_factory=dict)

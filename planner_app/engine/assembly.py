@@ -50,7 +50,13 @@ async def assemble(log: RunLog, services: Services) -> Crew:
     """Everything that a run needs. Raises PlannerError for what is missing."""
     state = log.state
     models = settled_models(state, services)
-    spec_for = services.spec_for(state, models)
+    def models_now() -> dict[str, str]:
+        return models | log.state.models
+
+    def fallback(role: Role) -> str | None:
+        return services.fallback(state.team, role, models_now()[role])
+
+    spec_for = services.spec_for(state, models_now)
     client = await services.models(state.example)
     modules = _modules(log, state, services)
     task = log.read(state.text_sha) if state.text_sha else state.text
@@ -82,6 +88,7 @@ async def assemble(log: RunLog, services: Services) -> Crew:
         services.daily_left,
         services.deadline,
         services.limiter,
+        fallback,
     )
     actions = Actions(log, sessions, live, limits.action_seconds, services.scrub)
     specs = {role: spec_for(role) for role in ROLES}

@@ -85,6 +85,7 @@ class ModelCalls:
         daily_left: Callable[[], float | None],
         deadline_for: Callable[[str], float | None],
         limiter: Limiter,
+        fallback: Callable[[Role], str | None],
     ) -> None:
         self._log = log
         self._client = client
@@ -96,6 +97,7 @@ class ModelCalls:
         self._daily_left = daily_left
         self._deadline_for = deadline_for
         self._limiter = limiter
+        self._fallback = fallback
 
     async def perform(self, move: CallModel) -> None:
         """Make the call; afterwards its reply, or why there is none, is in the log."""
@@ -123,7 +125,8 @@ class ModelCalls:
         turn, messages = self._messages(move, profile, compact=False)
         prompt = self._client.count_tokens(spec, messages)
         grown = state.conversations.get(turn.conversation)
-        if grown and prompt > window * COMPACT_AT:
+        overlong = turn.conversation in state.overlong or prompt > window * COMPACT_AT
+        if grown and overlong:
             turn, messages = self._messages(move, profile, compact=True)
             prompt = self._client.count_tokens(spec, messages)
         price = self._client.price(spec)
@@ -279,7 +282,14 @@ class ModelCalls:
             message=self._scrub(str(error))[:1000],
             usage=usage,
             usd=error.cost.usd if error.cost is not None else 0.0,
+            next_model=self._next_model(move.role, error),
         ).draft(**_where(move))
+
+    def _next_model(self, role: Role, error: ModelError) -> str | None:
+        """The model that takes over after one has failed for good; None: nobody does."""
+        if error.kind in {"context_overflow", "content_policy", "unscripted", "unrecorded"}:
+            return None
+        return self._fallback(role)
 
     # --- after -------------------------------------------------------------------------------
 

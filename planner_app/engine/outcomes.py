@@ -14,6 +14,7 @@ from planner_app.broker.port import NewSource
 from planner_app.domain.catalogue import (
     AnswerChecked,
     AnswerDrafted,
+    ClaimsChecked,
     EvidenceChecked,
     NoteAdded,
     PlanProposed,
@@ -100,8 +101,25 @@ class Outcomes:
             return [AnswerChecked(verdict=verdict, number=state.answer_number).draft()]
         whole = value.model_dump_json().encode("utf-8", "replace")
         sha = (await self._log.put(whole))[0]
-        drafted = AnswerDrafted(answer=bounded_answer(value), number=state.answer_number + 1)
-        return [drafted.draft(blobs={"answer": sha})]
+        number = state.answer_number + 1
+        drafted = AnswerDrafted(answer=bounded_answer(value), number=number)
+        facts = [drafted.draft(blobs={"answer": sha})]
+        if checks := self._claim_checks(value):
+            facts.append(ClaimsChecked(number=number, checks=checks).draft())
+        return facts
+
+    def _claim_checks(self, answer: Answer) -> list[dict[str, Any]]:
+        """Where each claim's quote stands: in any of the sources that it cites."""
+        checks = []
+        for index, claim in enumerate(answer.claims[:40]):
+            if not claim.quote.strip() or not claim.source_ids:
+                continue
+            found = [
+                self._check(Evidence(source_id=n, quote=claim.quote)) for n in claim.source_ids
+            ]
+            best = next((check for check in found if check["found"]), found[0])
+            checks.append({"claim": index} | {k: v for k, v in best.items() if k != "quote"})
+        return checks
 
     def _schema_problems(self, answer: Answer) -> list[str]:
         """Where the answer's data does not fit the task's JSON Schema."""

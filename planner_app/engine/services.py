@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -123,12 +123,12 @@ class Services:
         except ModelMissing:
             return {}
 
-    def spec_for(self, state: RunState, models: dict[str, str]) -> SpecFor:
-        """How each role's model is reached in this run."""
+    def spec_for(self, state: RunState, models: Callable[[], Mapping[str, str]]) -> SpecFor:
+        """How each role's model is reached in this run; `models` gives the role's model now."""
         team = self.settings.teams.get(state.team)
 
         def spec(role: Role) -> ModelSpec:
-            name = models[role]
+            name = models()[role]
             if state.example is not None and name.startswith(SCRIPTED):
                 return ModelSpec(name=f"{SCRIPTED}{state.example}/script.jsonl")
             base = self.settings.models.api_base(name)
@@ -139,6 +139,13 @@ class Services:
             return ModelSpec(name=name, api_base=base, options=options)
 
         return spec
+
+    def fallback(self, team: str, role: Role, failed: str) -> str | None:
+        """The model that the team names to take over from one that failed; None: none is left."""
+        chosen = self.settings.teams.get(team)
+        named = chosen.fallbacks.get(role, ()) if chosen is not None else ()
+        left = named[named.index(failed) + 1 :] if failed in named else named
+        return left[0] if left else None
 
     def deadline(self, model: str) -> float | None:
         """Seconds for one call of a model, where the settings say so."""

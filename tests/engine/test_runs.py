@@ -260,3 +260,24 @@ async def test_many_runs_share_one_process(world: World) -> None:
     ids = [world.submit(one_step(f"number {i}").checker(check())) for i in range(4)]
     states = await asyncio.gather(*(world.drive(run_id) for run_id in ids))
     assert [s.status for s in states] == ["done"] * 4
+
+
+async def test_a_quote_of_the_answer_is_looked_up_in_its_source(
+    world: World, tmp_path: Path
+) -> None:
+    data = tmp_path / "note.txt"
+    data.write_text("The cat sat.\n\nThen it left.")
+    script = Script().planner(plan({"id": "a"}, {"id": "b"}))
+    for step in ("a", "b"):
+        script.executor(step, code("1")).executor(step, report())
+    wrong = {"text": "The dog sat.", "source_ids": [1], "quote": "The dog sat."}
+    right = {"text": "The cat sat.", "source_ids": [1], "quote": "The cat sat."}
+    script.planner(fenced("json", json.dumps({"text": "So [1].", "claims": [wrong]})))
+    script.planner(
+        fenced("json", json.dumps({"text": "So [1].", "claims": [right]})),
+        expect="does not stand in its source",
+    )
+    script.checker(check())
+    state = await world.run(script, files=(data,))
+    assert state.status == "done"
+    assert [c["found"] for c in state.claim_checks] == [True]

@@ -96,6 +96,7 @@ class World:
         """A queued run whose models answer from the script; its id."""
         model = script.save(self.folder / f"script-{len(list(self.folder.glob('script-*')))}.jsonl")
         models = dict.fromkeys(("planner", "executor", "checker"), model)
+        models |= more.pop("models", {})
         wanted = Submission(text=text, models=models, sandbox="unsafe-host", **more)
         return self.queue.submit(wanted, self.settings).run_id
 
