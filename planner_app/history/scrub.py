@@ -38,13 +38,21 @@ _PATTERNS = re.compile(
 
 
 def secrets_in(env: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of the variables whose names say that they hold a secret."""
+    """The values of the variables whose names say that they hold a secret.
+
+    A short plain word, as in `POSTGRES_PASSWORD=postgres`, is left out: it would blot out texts.
+    """
     found = {
         value.strip()
         for name, value in env.items()
         if _NAMES.search(name) and not _OPEN_NAMES.search(name)
     }
-    return tuple(sorted(value for value in found if len(value) >= MIN_LENGTH))
+    return tuple(sorted(filter(_is_unlike_a_word, found)))
+
+
+def _is_unlike_a_word(value: str) -> bool:
+    plain = value.isalpha() and value.islower() and len(value) < 2 * MIN_LENGTH
+    return len(value) >= MIN_LENGTH and not plain
 
 
 class Scrubber:

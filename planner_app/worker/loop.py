@@ -55,6 +55,7 @@ class Worker:
         idle_seconds: float = 600.0,
         on_joined: Callable[[], None] = lambda: None,
         retries: Retries | None = None,
+        patience_seconds: float = 60.0,
     ) -> None:
         self._history = history
         self._queue = queue
@@ -63,9 +64,12 @@ class Worker:
         self._idle_seconds = idle_seconds
         self._on_joined = on_joined
         self._retries = retries or Retries()
+        self._patience_seconds = patience_seconds
         self._wake = asyncio.Event()
         self._stopping = False
         self._drives: dict[str, asyncio.Task[None]] = {}
+        self._kept: list[Lease] = []
+        """Leases that could not be given back yet."""
         self._busy_at = time.monotonic()
 
     def stop(self) -> None:
@@ -96,16 +100,37 @@ class Worker:
             self._wake.set()
 
     async def _work(self, me: Membership, drive: Drive) -> None:
+        """Looks and rests, in turn. A history that fails is asked again for a minute."""
+        failing_since: float | None = None
         while not self._stopping:
             self._wake.clear()
-            await self._fill(me, drive)
-            if await asyncio.to_thread(me.stop_asked):
-                _log.info("was asked to stop")
-                return
-            if self._is_idle() and await self._may_leave(me, drive):
-                _log.info("had no work for %.0f s", self._idle_seconds)
-                return
-            await self._rest()
+            try:
+                if await self._look(me, drive):
+                    return
+                await self._rest()
+                failing_since = None
+            except HistoryError as error:
+                now = time.monotonic()
+                if failing_since is None:
+                    failing_since = now
+                    _log.warning("will try again: %s", error)
+                if now - failing_since > self._patience_seconds:
+                    raise
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self, me: Membership, drive: Drive) -> bool:
+        """Claims what there is; True: it is time to end."""
+        while self._kept:
+            await asyncio.to_thread(self._queue.release, self._kept[-1])
+            self._kept.pop()
+        await self._fill(me, drive)
+        if await asyncio.to_thread(me.stop_asked):
+            _log.info("was asked to stop")
+            return True
+        if self._is_idle() and await self._may_leave(me, drive):
+            _log.info("had no work for %.0f s", self._idle_seconds)
+            return True
+        return False
 
     async def _fill(self, me: Membership, drive: Drive) -> None:
         """Claims as many runs as there is room for."""
@@ -144,7 +169,8 @@ class Worker:
         try:
             self._queue.release(lease)
         except HistoryError as error:
-            _log.warning("%s could not be given back, its lease will end: %s", lease.run_id, error)
+            _log.warning("%s could not be given back yet: %s", lease.run_id, error)
+            self._kept.append(lease)
 
     async def _record_failure(self, lease: Lease, error: Exception) -> None:
         """Leaves a note in the run's log; a run that fails again and again is ended."""

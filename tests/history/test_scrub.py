@@ -68,6 +68,7 @@ def test_the_environments_secrets_are_found_by_the_names_of_their_variables() ->
         "PGPASSWORD": "correct horse",
         "MAX_TOKENS": "123456789",
         "SHORT_API_KEY": "abc",
+        "POSTGRES_PASSWORD": "postgres",
         "HOME": "/home/somebody",
         "TOKENIZERS_PARALLELISM": "false-false",
     }

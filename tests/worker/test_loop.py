@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 import pytest
 
+from planner_app.domain.errors import HistoryError
 from planner_app.history import History
-from planner_app.queue import Queue
+from planner_app.queue import Lease, Queue
 from planner_app.worker import Worker
 from planner_app.worker.retries import MAX_FAILURES, Retries
 from tests.worker.conftest import Submit
@@ -145,6 +146,56 @@ async def test_a_task_submitted_while_the_worker_is_leaving_is_not_forgotten(
     worker = Worker(history, Slow(history), lambda: handed(drive), idle_seconds=0.1)
     await asyncio.wait_for(worker.run(), 20)
     assert status(history, late[0]) == "done"
+
+
+class Flaky(Queue):
+    """A history that fails for a while."""
+
+    def __init__(self, history: History, *, claims: int = 0, releases: int = 0) -> None:
+        super().__init__(history)
+        self.left = {"claim": claims, "release": releases}
+
+    def _maybe_fail(self, what: str) -> None:
+        self.left[what] -= 1
+        if self.left[what] >= 0:
+            raise HistoryError("the history is locked by another program")
+
+    def claim(
+        self, worker_id: str, run_id: str | None = None, *, skip: Collection[str] = ()
+    ) -> Lease | None:
+        self._maybe_fail("claim")
+        return super().claim(worker_id, run_id, skip=skip)
+
+    def release(self, lease: Lease) -> None:
+        self._maybe_fail("release")
+        super().release(lease)
+
+
+async def test_a_history_that_is_locked_for_a_while_ends_no_worker(
+    history: History, drive: CountingDrive, submit: Submit
+) -> None:
+    run = submit("count 3 0")
+    async with working(history, Flaky(history, claims=1), drive):
+        await until_async(history, lambda: status(history, run) == "done")
+
+
+async def test_a_run_that_could_not_be_given_back_at_once_is_given_back_later(
+    history: History, drive: CountingDrive, submit: Submit
+) -> None:
+    run = submit("ask")
+    async with working(history, Flaky(history, releases=1), drive):
+        await until_async(history, lambda: status(history, run) == "waiting_user")
+        await until_async(history, lambda: history.run(run).worker_id is None)
+
+
+async def test_a_history_that_stays_away_ends_the_worker(
+    history: History, drive: CountingDrive
+) -> None:
+    flaky = Flaky(history, claims=1000)
+    worker = Worker(history, flaky, lambda: handed(drive), patience_seconds=0.0)
+    with pytest.raises(HistoryError, match="locked"):
+        await asyncio.wait_for(worker.run(), 20)
+    assert flaky.workers() == []
 
 
 async def test_one_runs_fault_is_noted_and_does_not_disturb_the_others(
