@@ -36,6 +36,11 @@ class Bodies:
         """The text of a blob, if it is read."""
         return self._texts.get(sha) if sha else None
 
+    @property
+    def waiting(self) -> int:
+        """How many blobs were asked for and have not come."""
+        return len(self._asked)
+
     def missing(self, shas: Iterable[str]) -> list[str]:
         """Those of the blobs that nobody has asked for yet; they count as asked from now on."""
         new = [

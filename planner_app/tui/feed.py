@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from planner_app.domain.errors import PlannerError
 from planner_app.tui.gateway import Gateway
-from planner_app.view.blocks import Live
 from planner_app.view.inbox import TaskRow
+from planner_app.view.live import Live
 
 if TYPE_CHECKING:
     from planner_app.domain.events import Event
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RUN_PAUSE = 0.05
 """Seconds between two batches of a run at least: 20 a second."""
 INBOX_PAUSE = 0.25
-LOOK = 0.1
+LOOK = 0.25
 """Seconds after which the thread looks whether it should stop."""
 TROUBLE_PAUSE = 1.0
 

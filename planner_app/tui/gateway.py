@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from planner_app.view.blocks import Live
 from planner_app.view.inbox import TaskRow
+from planner_app.view.live import Live
 
 if TYPE_CHECKING:
     from planner_app.domain.events import Event

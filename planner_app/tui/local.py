@@ -13,8 +13,8 @@ from planner_app.history.live import RESTART, LiveReader, LiveRow, live_file
 from planner_app.queue import CommandKind, Queue, ensure_worker
 from planner_app.tui.desk import Checks, Desk
 from planner_app.tui.gateway import ExampleCard, Found, TeamLine
-from planner_app.view.blocks import Live
 from planner_app.view.inbox import TaskRow, row_of
+from planner_app.view.live import Live
 from planner_app.view.status import RUN_LOOKS
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 NEWEST = 500
 """Runs that the inbox lists, besides all that have not ended; the search finds the others."""
+QUIET_AFTER = 10.0
+"""Seconds without a change after which the look-out becomes lazier, to leave the machine alone."""
+QUIET_PAUSE = 0.1
 TAIL_CHARS = 12_000
 MOVES = 16
 """Moves whose growing text is kept; more do not go on at once in one run."""
@@ -39,6 +42,7 @@ class LocalGateway:
         self._history = History.open(settings.database_url or settings.paths.database)
         self._queue = Queue(self._history)
         self._live = LiveReader(live_file(self._history.path))
+        self._seen, self._seen_at = -1, 0.0
         self._live_run = ""
         self._live_at = 0
         self._live_texts: dict[str, Live] = {}
@@ -62,6 +66,7 @@ class LocalGateway:
         return self._desk.team_line()
 
     def rows(self) -> list[TaskRow]:
+        self._live_run = ""
         found = {row.run_id: row for row in self._history.runs(limit=NEWEST)}
         found |= {row.run_id: row for row in self._history.runs(status=_GOING)}
         return [_task_row(row) for row in found.values()]
@@ -120,15 +125,20 @@ class LocalGateway:
     # --- changes -----------------------------------------------------------------------------
 
     def changes(self) -> int:
-        return self._history.watcher.count() + self._live.count()
+        count = self._history.watcher.count()
+        return count + self._live.count() if self._live_run else count
 
     def wait(self, seen: int, timeout: float) -> bool:
-        deadline = time.monotonic() + timeout
+        now = time.monotonic()
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, now
+        deadline = now + timeout
         while self.changes() == seen:
-            left = deadline - time.monotonic()
-            if left <= 0:
+            now = time.monotonic()
+            if now >= deadline:
                 return False
-            time.sleep(min(self._history.watcher.pause(), left))
+            quiet = now - self._seen_at > QUIET_AFTER
+            time.sleep(QUIET_PAUSE if quiet else self._history.watcher.pause())
         return True
 
     def close(self) -> None:

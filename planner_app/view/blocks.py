@@ -9,6 +9,7 @@ from planner_app.view import figures
 from planner_app.view.clean import clean, clip, width
 from planner_app.view.describe import GLYPHS
 from planner_app.view.entries import Body, Entry
+from planner_app.view.live import Live
 from planner_app.view.prose import prose_of
 from planner_app.view.wrap import Line, Span, hard, marked, paragraphs
 
@@ -38,15 +39,6 @@ class Block:
     """Whether the whole form would show more."""
     lead: int = 0
     """Empty rows before the first line: a pause before a new stretch of the run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """What a model or an action has written so far in a move that still goes on."""
-
-    reasoning: str = ""
-    text: str = ""
-    output: str = ""
 
 
 def block_of(

@@ -30,7 +30,7 @@ def clean(text: str) -> str:
 
     Of a line that a carriage return overwrote (a progress bar), the last writing stays.
     """
-    if _PLAIN.match(text):
+    if text.isascii() and (text.isprintable() or _PLAIN.match(text)):
         return text
     text = _ESCAPES.sub("", text)
     text = text.replace("\r\n", "\n").replace("\u2028", "\n").replace("\u2029", "\n")

@@ -47,7 +47,7 @@ class Body:
     """All of it, or its head while the blob is not read."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Entry:
     """Something that happened in a run, from its first event to its last."""
 
@@ -82,7 +82,7 @@ class Entry:
         return self.state not in ("open", "ask")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OpenEntry:
     """An entry that waits for its end."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from planner_app.view import fields, figures
 from planner_app.view.clean import clean, clip, one_line
 from planner_app.view.entries import Body, State
+from planner_app.view.replacing import replace
 from planner_app.view.run_view import (
     AnswerView,
     ArtifactView,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from planner_app.view import fields, figures
 from planner_app.view.clean import clip, one_line
 from planner_app.view.entries import Body, State
+from planner_app.view.replacing import replace
 from planner_app.view.run_view import PlanView, RunView, StepView
 from planner_app.view.timeline import add, entry_of, put
 

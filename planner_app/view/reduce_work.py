@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from planner_app.view import fields, figures
 from planner_app.view.clean import clip, one_line
 from planner_app.view.entries import Body, OpenEntry, State
+from planner_app.view.replacing import replace
 from planner_app.view.run_view import RunView, Spent
 from planner_app.view.timeline import add, begin, entry_of, find_open, put, without_open
 

@@ -7,12 +7,12 @@ run's length, and older views stay valid.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from planner_app.view import reduce_run as run
 from planner_app.view import reduce_steps as steps
 from planner_app.view import reduce_work as work
+from planner_app.view.replacing import replace
 from planner_app.view.run_view import RunView
 from planner_app.view.timeline import add, entry_of
 

@@ -11,7 +11,7 @@ from planner_app.view.status import ENDED
 from planner_app.view.vector import Vector
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StepView:
     """A step of the plan and how it stands."""
 
@@ -42,7 +42,7 @@ class StepView:
         return max(0.0, ((self.ended_at or now) - self.started_at).total_seconds())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PlanView:
     """One revision of the plan."""
 
@@ -107,7 +107,7 @@ class QuestionView:
         return "\n".join(text for text, _default in self.questions)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClaimView:
     """One statement of the answer."""
 
@@ -118,7 +118,7 @@ class ClaimView:
     """The checker found no quoted source that carries it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AnswerView:
     """The newest draft of the answer and what the checks said."""
 
@@ -134,7 +134,7 @@ class AnswerView:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Spent:
     """What the run has used."""
 
@@ -145,7 +145,7 @@ class Spent:
     actions: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunView:
     """A run as it looks after its event `seq`."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from planner_app.view.clean import one_line
 from planner_app.view.entries import Body, Entry, Kind, OpenEntry, State
+from planner_app.view.replacing import replace
 from planner_app.view.run_view import RunView
 
 if TYPE_CHECKING:

@@ -264,3 +264,27 @@ async def test_every_key_is_in_the_command_palette() -> None:
         await pilot.press("up")
         titles = {command.title for command in app.get_system_commands(app.screen)}
         assert {"Open", "Examples", "Find", "Cancel", "Help", "Quit"} <= titles
+
+
+@pytest.mark.parametrize("theme", ["textual-light", "textual-ansi", "planner"])
+async def test_every_theme_shows_the_same_words(theme: str) -> None:
+    gateway = FakeGateway(rows=[row("r1", "waiting_user", "compare", "Which year?")])
+    app = app_with(gateway)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.rows, "rows")
+        app.theme = theme
+        await pilot.press("up")
+        await pilot.pause()
+        assert "? needs you" in shown(app)
+        assert "Which year?" in shown(app)
+
+
+async def test_status_is_told_without_colour_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    gateway = FakeGateway(rows=[row("r1", "failed"), row("r2", "done"), row("r3", "executing")])
+    app = app_with(gateway)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.rows, "rows")
+        assert app.no_color
+        for said in ("✗ failed", "✓ done", "working"):
+            assert said in shown(app)

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from planner_app.domain.errors import NotFound
-from planner_app.tui.screens.run_base import RunBase
+from planner_app.tui.screens.run_base import RunBase, laid_out
 from planner_app.tui.widgets.panes import Strap
 from planner_app.tui.widgets.prompt import Prompt
 from planner_app.tui.widgets.tabs import Tabs
@@ -73,20 +73,25 @@ class RunScreen(RunBase):
         super().on_mount()
         self.query_one("#say").display = False
         self._show_below()
-        self._load()
+        self.call_after_refresh(self._load)
 
     def _load(self) -> None:
+        cells = self.query_one(Timeline).cells
+
         def read(gateway: Gateway) -> RunView:
             events = gateway.events(self.run_id, 0)
             if not events:
                 raise NotFound(f"there is no run {self.run_id}", "list them with: planner tasks")
-            return view_of(events)
+            view = view_of(events)
+            # A long run's lines are laid out here, off the loop.
+            self._laid_out = laid_out(view, cells, self.bodies) if cells else None
+            return view
 
         self.planner.in_thread(read, self._loaded_view, self.leave)
 
     def _loaded_view(self, view: object) -> None:
         loaded = cast("RunView", view)
-        self.show_view(loaded)
+        self.show_whole(loaded, self._laid_out)
         self._show_below()
         if loaded.ended and loaded.answer is not None:
             self.action_pane("answer")

@@ -19,8 +19,10 @@ from planner_app.tui.widgets.panes import Pane, Strap
 from planner_app.tui.widgets.prompt import Prompt
 from planner_app.tui.widgets.tabs import Tabs
 from planner_app.tui.widgets.timeline import Timeline
-from planner_app.view.blocks import Live
+from planner_app.view.blocks import Block, block_of
 from planner_app.view.delta import differing_places
+from planner_app.view.entries import Entry
+from planner_app.view.live import Live
 from planner_app.view.panes import answer_pane, head_lines, plan_pane, sources_pane
 from planner_app.view.run_view import RunView
 from planner_app.view.wrap import Line
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 PaneName = Literal["timeline", "answer", "plan", "sources"]
 PANES: tuple[PaneName, ...] = ("timeline", "answer", "plan", "sources")
+LaidOut = tuple[list[Entry], list[Block], int]
+"""Entries, their blocks, and the cells for which they were built."""
 _NO_LIVE: Mapping[str, Live] = {}
 
 
@@ -59,6 +63,7 @@ class RunBase(HasNews, Screen[None]):
         """(sha, text) of the answer that was read whole."""
         self._words = ""
         self._loaded = False
+        self._laid_out: LaidOut | None = None
 
     # --- layout --------------------------------------------------------------------------------
 
@@ -152,6 +157,14 @@ class RunBase(HasNews, Screen[None]):
         self._redo_panes()
         if old.status != view.status or old.questions != view.questions:
             self.refresh_bindings()
+
+    def show_whole(self, view: RunView, laid_out: LaidOut | None) -> None:
+        """Shows a run for the first time; its lines may have been laid out already."""
+        if laid_out is not None and self.query(Timeline):
+            entries, blocks, cells = laid_out
+            self.query_one(Timeline).fill(entries, blocks, cells)
+            self.view = view
+        self.show_view(view)
 
     def _redo_panes(self) -> None:
         for pane in self.query(Pane):
@@ -265,3 +278,9 @@ class RunBase(HasNews, Screen[None]):
             self._words = message.text.strip()
             if not self.query_one(Timeline).find(self._words):
                 self.planner.say("Not in what is shown of this run.")
+
+
+def laid_out(view: RunView, cells: int, bodies: Bodies) -> LaidOut:
+    """The timeline of a view as blocks."""
+    entries = list(view.timeline)
+    return entries, [block_of(entry, cells, bodies.text_of) for entry in entries], cells

@@ -15,7 +15,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from planner_app.tui.widgets.paint import ROLES
+from planner_app.tui.widgets.paint import style_of
 from planner_app.view.wrap import Line
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 class LinesView(ScrollView, can_focus=True):
     """Shows `lines`. Subclasses give lines in another way by `line_count` and `line_at`."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"lines--{role}" for role in ROLES}
     ALLOW_SELECT = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", "Down", show=False),
@@ -73,8 +72,7 @@ class LinesView(ScrollView, can_focus=True):
         """The style of a role; an unknown one looks like text."""
         style = self._styles.get(role)
         if style is None:
-            name = f"lines--{role if role in ROLES else 'text'}"
-            style = self._styles[role] = self.get_component_rich_style(name, partial=True)
+            style = self._styles[role] = style_of(role, self.app.theme_variables)
         return style
 
     def render_line(self, y: int) -> Strip:

@@ -2,16 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+
+from rich.style import Style
+from textual.color import Color
 
 from planner_app.view.wrap import Line, Span
 
-ROLES = (
-    *("text", "dim", "title", "good", "bad", "warn", "ask", "busy", "calm", "step", "cite"),
-    *("link", "code", "bold", "thought", "output", "bar", "cursor", "match"),
-    *("kw", "str", "num", "fn", "com", "op"),
-)
-"""Each is a component class `lines--ROLE` of a widget that shows lines."""
+ROLES: dict[str, tuple[str, float, str]] = {
+    "text": ("foreground", 0.0, ""),
+    "dim": ("foreground", 0.42, ""),
+    "title": ("foreground", 0.0, "bold"),
+    "good": ("success", 0.0, ""),
+    "bad": ("error", 0.0, ""),
+    "warn": ("warning", 0.0, ""),
+    "ask": ("warning", 0.0, "bold"),
+    "busy": ("primary", 0.0, ""),
+    "calm": ("foreground", 0.42, ""),
+    "step": ("secondary", 0.0, ""),
+    "cite": ("primary", 0.0, ""),
+    "link": ("primary", 0.35, ""),
+    "code": ("foreground", 0.05, ""),
+    "bold": ("foreground", 0.0, "bold"),
+    "thought": ("secondary", 0.25, "italic"),
+    "output": ("foreground", 0.18, ""),
+    "bar": ("foreground", 0.75, ""),
+    "match": ("warning", 0.0, "bold"),
+    "kw": ("secondary", 0.0, ""),
+    "str": ("success", 0.1, ""),
+    "num": ("warning", 0.1, ""),
+    "fn": ("primary", 0.0, ""),
+    "com": ("foreground", 0.5, "italic"),
+    "op": ("foreground", 0.28, ""),
+}
+"""Role to the theme's colour, how far it fades into the background, and attributes.
+
+Not component classes of the style sheet: two dozen would be matched anew for every pane at every
+change, which is a sixth of the time to the first paint.
+"""
+CURSOR_FADE = 0.86
+
+
+def style_of(role: str, theme: Mapping[str, str]) -> Style:
+    """A role's style under a theme's variables; an unknown role looks like text."""
+    background = Color.parse(theme["background"])
+    if role == "cursor":
+        back = Color.parse(theme["primary"]).blend(background, CURSOR_FADE)
+        return Style(bgcolor=back.rich_color)
+    name, fade, attributes = ROLES.get(role, ROLES["text"])
+    colour = Color.parse(theme[name]).blend(background, fade)
+    return Style(color=colour.rich_color, bold="bold" in attributes, italic="italic" in attributes)
+
 
 _TOKENS = (
     ("Token.Comment", "com"),

@@ -49,6 +49,7 @@ class Prompt(TextArea):
             highlight_cursor_line=False,
             placeholder=placeholder,
         )
+        self.cursor_blink = False  # a steady cursor is calmer, and leaves an idle screen idle
 
     def on_key(self, event: events.Key) -> None:
         """Keys that mean something else here than in a text of many lines."""

@@ -13,8 +13,9 @@ from textual.message import Message
 
 from planner_app.tui.widgets.lines import LinesView
 from planner_app.tui.widgets.paint import python_lines
-from planner_app.view.blocks import Block, Live, block_of
+from planner_app.view.blocks import Block, block_of
 from planner_app.view.entries import Body, Entry
+from planner_app.view.live import Live
 from planner_app.view.wrap import Line
 
 if TYPE_CHECKING:
@@ -139,6 +140,23 @@ class Timeline(LinesView):
         if not self.following and length > old:
             self.unseen += length - old
             self.post_message(self.Followed(self.following, self.unseen))
+
+    @property
+    def cells(self) -> int:
+        """Cells for a line; 0 before the first layout."""
+        return self._cells
+
+    def fill(self, entries: list[Entry], blocks: list[Block], cells: int) -> None:
+        """Shows a whole timeline whose blocks were built elsewhere, for so many cells."""
+        self.reset()
+        self._entries = entries
+        if cells == self._cells:
+            self._blocks = blocks
+            for block in blocks:
+                self._starts.append(self._starts[-1] + len(block.lines))
+            self._rebuild(())
+        else:
+            self._rebuild(range(len(entries)))
 
     def _rebuild(self, places: Iterable[int]) -> None:
         """Makes blocks anew; lines below move along, the line at the top of the pane stays."""
