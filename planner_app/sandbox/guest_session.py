@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from planner_app.domain.errors import SandboxError
@@ -318,12 +318,12 @@ class GuestSession:
             began = loop.time()
             message = {"t": "exec"}
             frame = await self._request(message, text, collector, seconds, is_action=True)
+            result = collector.result(frame, (loop.time() - began) * 1000)
             loss, self._loss = self._loss, ""
             if loss:
-                earlier = f"before this action the session was lost: {loss}"
-                why = text_of(frame, "why", 500)
-                frame = {**frame, "state_lost": True, "why": f"{why}; {earlier}".lstrip("; ")}
-            result = collector.result(frame, (loop.time() - began) * 1000)
+                why = f"before this action the session was lost: {loss}"
+                why = f"{result.why}; {why}" if result.why else why
+                result = replace(result, state_lost=True, why=why)
             if collector.listener_error is not None:
                 raise collector.listener_error
             return result

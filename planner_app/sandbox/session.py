@@ -137,7 +137,7 @@ class ActionResult:
     oom: bool = False
     """The memory limit killed a process during the action."""
     why: str = ""
-    """For every status but ok and error: what happened, in a few words."""
+    """What happened, in a few words: for every status but ok and error, and for a lost state."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ class Place:
 
     def __init__(
         self,
-        *,
         contained: bool,
         uid: int | None,
         workspace: str,

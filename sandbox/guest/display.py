@@ -36,30 +36,30 @@ class Gallery:
 
     def display_value(self, value: object) -> None:
         """Send the richest form that a value offers; a value without one is left to its repr."""
-        if isinstance(value, type):
-            return
-        if _is_figure(value):
-            figures = sys.modules.get("matplotlib.pyplot")
-            if figures is None or value.number not in figures.get_fignums():  # type: ignore[attr-defined]
-                self._show_figure(value)
+        try:
+            if _is_figure(value):
+                pyplot = sys.modules.get("matplotlib.pyplot")
+                if pyplot is None or value.number not in pyplot.get_fignums():  # type: ignore[attr-defined]
+                    self._show_figure(value)
+            else:
+                self._show_richest(value)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the value's own code; its repr has been told already
+            print(f"it cannot be shown: {type(error).__name__}", file=sys.stderr)
+
+    def _show_richest(self, value: object) -> None:
+        kind = type(value)
+        if issubclass(kind, type):
             return
         for mime, method in RICH:
-            maker = getattr(type(value), method, None)
-            if maker is None:
-                continue
-            try:
-                made = maker(value)
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:
-                print(f"{method} failed: {type(error).__name__}", file=sys.stderr)
-                continue
-            if self._send(mime, made):
+            maker = getattr(kind, method, None)
+            if maker is not None and self._send(mime, maker(value)):
                 return
 
     def _send(self, mime: str, made: object) -> bool:
-        if isinstance(made, tuple):
-            made = made[0]
+        if isinstance(made, tuple) and made:
+            made = made[0]  # the data, before its metadata
         if isinstance(made, str):
             made = made.encode("utf-8", "backslashreplace")
         if not isinstance(made, bytes) or not 0 < len(made) <= MAX_BYTES:
@@ -100,4 +100,4 @@ class Gallery:
 
 def _is_figure(value: object) -> bool:
     module = sys.modules.get("matplotlib.figure")
-    return module is not None and isinstance(value, module.Figure)
+    return module is not None and issubclass(type(value), module.Figure)

@@ -16,7 +16,7 @@ from .display import Gallery
 from .files import Workspace
 from .frames import Message
 from .modules import install_modules, make_planner_module, publish_for_children
-from .report import describe_error, describe_value
+from .report import class_name, describe_error, describe_value
 from .seeds import plant_seeds
 from .state import State
 from .tools import EndAction, Line, ToolError
@@ -116,7 +116,7 @@ class Engine:
         name = f"<action-{self._count}>"
         self.namespace.pop(VALUE, None)
         try:
-            code = source.decode("utf-8", "surrogatepass")
+            code = source.decode("utf-8", "surrogatepass").removeprefix("\ufeff")
             self._remember(name, code)
             self._execute(self._prepare(code, name))
             value = self.namespace.pop(VALUE, None)
@@ -216,7 +216,11 @@ def _at(place: _ast.stmt, node: _Node) -> _Node:
 
 
 def _type_name(value: object) -> str:
-    kind = type(value)
-    module = kind.__module__
-    name = kind.__qualname__
-    return (name if module in ("builtins", "__main__") else f"{module}.{name}")[:200]
+    try:
+        kind = type(value)
+        module, name = str(kind.__module__), str(kind.__qualname__)
+        return (name if module in ("builtins", "__main__") else f"{module}.{name}")[:200]
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a class that answers its own questions
+        return class_name(value)

@@ -16,6 +16,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DEEP, LAST_FRAMES = 5000, 200
 """Of a stack deeper than the one, only so many frames as the other says are looked at."""
 LONG_COLLECTION = 5000
+TEXTS = (str, bytes, bytearray)
+_NAME_OF = type.__dict__["__name__"].__get__
 COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
@@ -37,8 +39,8 @@ def clean(text: str) -> str:
 def describe_value(value: object, cap: int) -> str:
     """repr, or for a value over the cap its beginning and end with type, shape and size."""
     try:
-        if isinstance(value, str | bytes | bytearray) and len(value) > cap:
-            head, tail = value[: cap * 2 // 3], value[-(cap // 3) :]
+        if issubclass(type(value), TEXTS) and len(value) > cap:  # type: ignore[arg-type]
+            head, tail = value[: cap * 2 // 3], value[-(cap // 3) :]  # type: ignore[index]
             return clean(f"{head!r} ... {tail!r}\n{summarise(value)}")
         if type(value) in (list, tuple, set, frozenset, dict):
             size = len(value)  # type: ignore[arg-type]
@@ -51,7 +53,7 @@ def describe_value(value: object, cap: int) -> str:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return f"<repr of {_name(value)} failed: {type(error).__name__}>"
+        return f"<repr of {class_name(value)} failed: {type(error).__name__}>"
 
 
 def _short_repr(value: object) -> str:
@@ -63,13 +65,14 @@ def _short_repr(value: object) -> str:
     return short.repr(value)
 
 
-def _name(value: object) -> str:
-    return str(type(value).__name__)[:100]
+def class_name(value: object) -> str:
+    """The name of a value's class, also where the class would rather not say it."""
+    return str(_NAME_OF(type(value)))[:200]
 
 
 def summarise(value: object) -> str:
     """One line: type, shape, number of items, size in memory where it is told."""
-    facts = [_name(value)]
+    facts = [class_name(value)]
     try:
         shape = getattr(value, "shape", None)
         if isinstance(shape, tuple):
@@ -91,7 +94,7 @@ def summarise(value: object) -> str:
 
 def describe_error(error: BaseException, cap: int) -> Message:
     """Class, message and traceback of what an action raised."""
-    name = str(type(error).__name__)[:200]
+    name = class_name(error)
     message = ""
     try:
         message = cut_middle(clean(str(error)), 2000)
