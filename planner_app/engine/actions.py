@@ -62,8 +62,7 @@ class Actions:
             except SessionClosed as error:
                 result = ActionResult(status="died", state_lost=True, why=str(error))
             await self._record(move, code, result, where)
-        if result.status == "died":
-            self._sessions.forget(move.step_id, move.attempt)
+        await self._sessions.after_action(lane, result)
 
     async def _no_sandbox(self, move: RunAction, error: PlannerError) -> None:
         """Without a sandbox the attempt fails; the next one opens another."""

@@ -50,6 +50,7 @@ async def assemble(log: RunLog, services: Services) -> Crew:
     """Everything that a run needs. Raises PlannerError for what is missing."""
     state = log.state
     models = settled_models(state, services)
+
     def models_now() -> dict[str, str]:
         return models | log.state.models
 

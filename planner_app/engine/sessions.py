@@ -9,6 +9,7 @@ from typing import Any
 
 from planner_app.agents.observation import observation_body
 from planner_app.domain.catalogue import SessionLost, SessionRebuilt, SessionStarted
+from planner_app.domain.errors import SandboxError
 from planner_app.domain.events import Event
 from planner_app.domain.loops import observation_key
 from planner_app.domain.state import Attempt, RunState, StepState
@@ -17,6 +18,7 @@ from planner_app.engine.tool_calls import Lane, ToolCalls, recorded_calls
 from planner_app.sandbox.limits import Limits
 from planner_app.sandbox.session import (
     JSON,
+    ActionResult,
     GuestCall,
     GuestModule,
     GuestReply,
@@ -90,7 +92,8 @@ class Sessions:
         session = await self._launcher.open(spec, answer)
         lane.session = session
         try:
-            bound = await self._fill(session, state, step)
+            await self._add_files(session, state, step)
+            bound = await self._bind_inputs(session, step)
             started = SessionStarted(
                 kind=self._launcher.kind,
                 generation=session.generation,
@@ -106,8 +109,8 @@ class Sessions:
             raise
         return session
 
-    async def _fill(self, session: Session, state: RunState, step: StepState) -> list[str]:
-        """Attachments, the workspaces of earlier steps, and their variables."""
+    async def _add_files(self, session: Session, state: RunState, step: StepState) -> None:
+        """Attachments, and the workspaces of earlier steps."""
         for dep in step.step.deps:
             workspace = state.steps[dep].workspace
             if workspace is not None:
@@ -116,6 +119,21 @@ class Sessions:
         for attached in state.attachments:
             data = (await self._log.history.load_blobs([attached.sha256]))[attached.sha256]
             await session.write_file(attached.name, data)
+
+    async def after_action(self, lane: Lane, result: ActionResult) -> None:
+        """A sandbox that is gone is closed; one whose process was lost gets its inputs again."""
+        session = lane.session
+        if session is None or not (result.state_lost or result.status == "died"):
+            return
+        try:
+            await self._bind_inputs(session, self._log.state.steps[lane.step_id])
+        except SandboxError:
+            lane.session = None
+            await session.close()
+
+    async def _bind_inputs(self, session: Session, step: StepState) -> list[str]:
+        """The variables that earlier steps hand on; their names."""
+        state = self._log.state
         wanted = {
             name: state.steps[dep].values[name]
             for dep in step.step.deps
@@ -187,6 +205,7 @@ class Sessions:
             turn = event.data["turn"]
             lane.begin(turn, 1, live=False)
             result = await session.run(self._log.read(codes[event.move_id]))
+            await self.after_action(lane, result)
             key = observation_key(self._scrub(observation_body(result)))
             if key != event.data["observation_key"]:
                 differences.append(f"turn {turn}: the observation differs from the recorded one")
@@ -199,12 +218,6 @@ class Sessions:
         for (step, _), lane in list(self._lanes.items()):
             if lane.session is not None and step_id in {None, step}:
                 await lane.session.interrupt()
-
-    def forget(self, step_id: str, attempt: int) -> None:
-        """The session is gone by itself; the next action opens a new one."""
-        lane = self._lanes.get((step_id, attempt))
-        if lane is not None:
-            lane.session = None
 
     async def close_ended(self, state: RunState) -> None:
         """Close the sandboxes of attempts that ended."""

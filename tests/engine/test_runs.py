@@ -281,3 +281,14 @@ async def test_a_quote_of_the_answer_is_looked_up_in_its_source(
     state = await world.run(script, files=(data,))
     assert state.status == "done"
     assert [c["found"] for c in state.claim_checks] == [True]
+
+
+async def test_inputs_are_bound_again_when_a_process_was_lost(world: World) -> None:
+    script = Script().planner(plan({"id": "a"}, {"id": "b", "deps": ["a"], "inputs": {"n": "a"}}))
+    script.executor("a", code("n = 41")).executor("a", report(values=["n"]))
+    script.executor("b", code("mine = 1\nimport os; os._exit(3)"))
+    script.executor("b", code("print(n + 1, 'mine' in globals())"), expect="variables are gone")
+    script.executor("b", report()).planner(answer("So.", 1)).checker(check())
+    state = await world.run(script)
+    assert state.status == "done"
+    assert "42 False" in world.observation(state.run_id, 2)
