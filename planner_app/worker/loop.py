@@ -1,8 +1,8 @@
 """Claims runs and drives them, several at once, until it is told to stop or has long had no work.
 
 It wakes for a change of the database, for the end of a drive, for a deadline that a run waits for,
-and once a second to see whether another worker died. It owns every drive that it starts: when it
-ends, all have ended and their runs are free.
+and, beside other workers, once a second to see whether one of them died. It owns every drive that
+it starts: when it ends, all have ended and their runs are free.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from planner_app.worker.retries import MAX_FAILURES, Retries
 
 LOOK_SECONDS = 1.0
 """How often to see whether another worker died: its lock tells, but nobody announces it."""
+LONG_LOOK_SECONDS = 10.0
+"""The same when there is no other worker; one that joins changes the database, which wakes us."""
 BREATH_SECONDS = 0.03
 """Least time between two looks at the queue, while runs append all the time."""
 _log = logging.getLogger(__name__)
@@ -107,7 +109,7 @@ class Worker:
             try:
                 if await self._look(me, drive):
                     return
-                await self._rest()
+                await self._rest(me)
                 failing_since = None
             except HistoryError as error:
                 now = time.monotonic()
@@ -215,14 +217,15 @@ class Worker:
         await asyncio.to_thread(self._queue.ask_to_stop, me.worker_id, stop=False)
         return False
 
-    async def _rest(self) -> None:
+    async def _rest(self, me: Membership) -> None:
         """Waits until something may have changed."""
+        timeout = LONG_LOOK_SECONDS
         if len(self._drives) < self._max_runs:
-            timeout = LOOK_SECONDS
+            workers = await asyncio.to_thread(self._queue.workers)
+            if any(worker.worker_id != me.worker_id for worker in workers):
+                timeout = LOOK_SECONDS
             if (retry := self._retries.seconds_to_next()) is not None:
                 timeout = min(timeout, retry)
-        else:
-            timeout = LOOK_SECONDS * 5
         wake = await asyncio.to_thread(self._queue.next_wake)
         if wake is not None:
             timeout = min(timeout, max(0.0, (wake - datetime.now(UTC)).total_seconds()))
