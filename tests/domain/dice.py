@@ -8,6 +8,7 @@ from planner_app.domain.answers import fitted
 from planner_app.domain.catalogue import (
     AnswerChecked,
     AnswerDrafted,
+    ClaimsChecked,
     PlanProposed,
     PlanRefused,
     ReplyRefused,
@@ -35,7 +36,7 @@ from planner_app.domain.state import RunState
 from tests.domain.nature import Nature, words
 
 
-def said(call: CallModel, state: RunState, nature: Nature, rng: random.Random) -> EventDraft:
+def said(call: CallModel, state: RunState, nature: Nature, rng: random.Random) -> list[EventDraft]:
     """What the die makes of a model's turn."""
     purpose = call.purpose
     if purpose == "act":
@@ -45,7 +46,12 @@ def said(call: CallModel, state: RunState, nature: Nature, rng: random.Random) -
     else:
         draft = _talked(call, state, nature, rng)
     where = {"move_id": call.id, "step_id": call.step_id, "attempt": call.attempt}
-    return draft.model_copy(update=where)
+    drafts = [draft]
+    if draft.type == "answer.drafted" and rng.random() < 0.5:
+        number, found = draft.data["number"], rng.random() < nature.cited
+        check = {"claim": 0, "source_id": 1, "found": found}
+        drafts.append(ClaimsChecked(number=number, checks=[check]).draft())
+    return [one.model_copy(update=where) for one in drafts]
 
 
 def _acted(call: CallModel, nature: Nature, rng: random.Random) -> EventDraft:

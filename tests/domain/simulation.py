@@ -220,7 +220,7 @@ class World:
 
     # --- what comes back -----------------------------------------------------------------------
 
-    def _failed(self, move: CallModel, kind: str) -> EventDraft:
+    def _failed(self, move: CallModel, kind: str, next_model: str | None = None) -> EventDraft:
         return ModelFailed(
             role=move.role,
             purpose=move.purpose,
@@ -229,6 +229,7 @@ class World:
             turn=move.turn,
             kind=kind,
             message=words(self.nature, self.rng, "no", 5_000),
+            next_model=next_model,
         ).draft(move_id=move.id, step_id=move.step_id, attempt=move.attempt)
 
     def _finish(self, move_id: str) -> None:
@@ -247,7 +248,8 @@ class World:
             move_id, move.role, move.purpose, move.conversation, turn, move.step_id, move.attempt
         )
         if self.rng.random() < self.nature.breaks:
-            self.append(self._failed(call, self.rng.choice(["auth", "server", "server"])))
+            kind = self.rng.choice(["auth", "server", "server", "context_overflow"])
+            self.append(self._failed(call, kind, self.rng.choice([None, None, "m2"])))
             return
         finished = ModelFinished(
             role=move.role,
@@ -262,7 +264,7 @@ class World:
         if move.purpose == "correct" and self.state.correction is None:
             self.append(finished)  # the phase that wanted it is over
             return
-        self.append(finished, said(call, self.state, self.nature, self.rng))
+        self.append(finished, *said(call, self.state, self.nature, self.rng))
 
     def _end(self, data: EventData, move_id: str, move: OpenMove) -> None:
         self.append(data.draft(move_id=move_id, step_id=move.step_id, attempt=move.attempt))

@@ -145,8 +145,13 @@ def _answered(story: Story) -> None:
     story.answer()
     claim = Claim(text="It is 330 m tall.", source_ids=[2], quote="330 m")
     answer = Answer(text="330 m [2], since 1889 [2].", claims=[claim], artifacts=["height.png"])
+    quote = {"claim": 0, "source_id": 2, "found": True, "page": 1, "offset": 17}
     story.reply(
-        "answer", c.AnswerDrafted(answer=answer, number=2), blobs={"answer": "a" * 64}, tokens=50
+        "answer",
+        c.AnswerDrafted(answer=answer, number=2),
+        c.ClaimsChecked(number=2, checks=[quote]),
+        blobs={"answer": "a" * 64},
+        tokens=50,
     )
     story.check(ok=False)
     story.reply(
