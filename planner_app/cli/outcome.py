@@ -81,6 +81,19 @@ def answer_of(state: RunState, history: History) -> str:
     return str(answer.get("text", state.answer.text))
 
 
+def source_lines(state: RunState) -> list[str]:
+    """`[n] title, address` for what the answer cites, and what it leaves open."""
+    if state.answer is None:
+        return []
+    cited = sorted({n for claim in state.answer.claims for n in claim.source_ids})
+    lines = []
+    for n in cited:
+        source = state.sources.get(n)
+        if source is not None:
+            lines.append(one_line(f"[{n}] {source.title} {source.url or ''}"))
+    return lines + [one_line(f"open: {point}") for point in state.answer.open_points]
+
+
 def print_outcome(outcome: Outcome, history: History) -> None:
     """The answer on stdout; what else a person wants to know on stderr."""
     from planner_app.view import figures
@@ -92,6 +105,8 @@ def print_outcome(outcome: Outcome, history: History) -> None:
     text = answer_of(state, history)
     if text:
         print(text if state.has_schema else clean(text), flush=True)
+    for line in source_lines(state):
+        say(line)
     spent = state.spent
     cost = figures.cost(spent.usd, spent.unpriced_calls)
     took = figures.seconds(state.active_seconds)
