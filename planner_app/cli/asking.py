@@ -89,6 +89,7 @@ class Asker:
         self._waiting: asyncio.Queue[Event] = asyncio.Queue()
         self._closed: dict[str, asyncio.Event] = {}
         self._code: dict[str, str] = {}
+        self._plan: list[dict[str, Any]] = []
 
     def take(self, event: Event) -> None:
         """Notice questions, and what becomes of them."""
@@ -97,6 +98,8 @@ class Asker:
             self._waiting.put_nowait(event)
         elif event.type == "question.closed" and event.data["question_id"] in self._closed:
             self._closed[event.data["question_id"]].set()
+        elif event.type == "plan.proposed":
+            self._plan = event.data["plan"]["steps"]
         elif event.type == "model.finished" and event.step_id and "text" in event.blobs:
             self._code[event.step_id] = event.blobs["text"]
 
@@ -128,6 +131,8 @@ class Asker:
             return Reply("answer", {"text": text, "question_id": question_id})
         if event.data["kind"] == "action":
             self._show_code(event)
+        if event.data["kind"] == "plan":
+            self._show_plan(event.run_id)
         for text, _default in questions:
             say(f"? {one_line(text)}")
         return await self._ask_leave(question_id)
@@ -150,6 +155,12 @@ class Asker:
             if said in ("n", "no"):
                 reason = await self._terminal.line("why? (the model reads it)> ")
                 return Reply("reject", {"question_id": question_id, "reason": reason})
+
+    def _show_plan(self, run_id: str) -> None:
+        for step in self._plan:
+            after = f" (after {', '.join(step['deps'])})" if step["deps"] else ""
+            say(one_line(f"    {step['id']}  {step['objective']}{after}"))
+        say(f"    (to edit it: answer no, or planner approve {run_id} --plan FILE elsewhere)")
 
     def _show_code(self, event: Event) -> None:
         from planner_app.view.clean import clean

@@ -126,6 +126,21 @@ def test_an_action_is_shown_and_allowed_at_the_terminal(at_terminal, script) -> 
     assert command.end() == (0, "42 [1]\n")
 
 
+def test_a_plan_is_shown_and_refused_with_a_reason_at_the_terminal(at_terminal, script) -> None:
+    replies = (
+        WORK[0],
+        planner_says(2, {"answer": "As you wish."}, expect="too much work"),
+        checker_says(),
+    )
+    command = at_terminal("run", "Add.", "--planner", script(*replies), *LOCAL, "--approve", "plan")
+    command.wait_for("Add two numbers.")
+    command.wait_for("[n]o> ")
+    command.type("n\n")
+    command.wait_for("why?")
+    command.type("too much work\n")
+    assert command.end() == (0, "As you wish.\n")
+
+
 def test_ctrl_c_pauses_and_says_how_to_go_on(at_terminal, typed, script) -> None:
     slow = (WORK[0], executor_says(1, "```python\nimport time\ntime.sleep(60)\n```"))
     command = at_terminal("run", "Add.", "--planner", script(*slow), *LOCAL)
