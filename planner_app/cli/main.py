@@ -84,13 +84,14 @@ def _log(error: Exception) -> str:
 
     from planner_app.settings_paths import find_paths
 
-    path: Path = find_paths(os.environ).log_file
     text = "".join(traceback.format_exception(error))
+    path: Path | None = None
     try:
+        path = find_paths(os.environ).log_file
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{datetime.now(UTC).isoformat()} pid {os.getpid()}\n{text}\n")
-    except OSError as failed:
-        return f"no traceback was kept, {path}: {failed.strerror}; PLANNER_DEBUG=1 shows it"
+    except (OSError, ImportError) as failed:  # ImportError: the program is not installed whole
+        return f"no traceback was kept ({path or 'no folder'}: {failed}); PLANNER_DEBUG=1 shows it"
     return f"the traceback is in {path}"

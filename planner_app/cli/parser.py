@@ -39,9 +39,11 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             word = unknown[1].split()[0]
             raise BadInput(f"unknown argument {word[:80]!r}", self._nearest_flag(word) or help_hint)
-        choice = re.match(r"argument ([^:]+): invalid choice: '?(.*?)'? \(", message, re.DOTALL)
+        choice = re.match(
+            r"argument ([^:]+): invalid choice: (['\"])(.*?)\2(?: \(|, maybe)", message, re.DOTALL
+        )
         if choice:
-            raise BadInput(*self._bad_choice(choice[1], choice[2][:80], help_hint))
+            raise BadInput(*self._bad_choice(choice[1], choice[3][:80], help_hint))
         raise BadInput(message.splitlines()[0][:300], help_hint)
 
     def _nearest_flag(self, word: str) -> str:
