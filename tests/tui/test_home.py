@@ -266,7 +266,7 @@ async def test_every_key_is_in_the_command_palette() -> None:
         assert {"Open", "Examples", "Find", "Cancel", "Help", "Quit"} <= titles
 
 
-@pytest.mark.parametrize("theme", ["textual-light", "textual-ansi", "planner"])
+@pytest.mark.parametrize("theme", ["textual-light", "ansi-dark", "ansi-light", "planner"])
 async def test_every_theme_shows_the_same_words(theme: str) -> None:
     gateway = FakeGateway(rows=[row("r1", "waiting_user", "compare", "Which year?")])
     app = app_with(gateway)

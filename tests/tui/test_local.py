@@ -105,6 +105,7 @@ def test_growing_text_is_read_piece_by_piece_and_begins_anew_after_a_retry(
     gateway: LocalGateway, history: History
 ) -> None:
     writer = LiveWriter(live_file(history.path))
+    assert gateway.live("r_1") == {}
     seen = gateway.changes()
     writer.write("r_1", "m1", "reasoning", "let me ")
     assert gateway.wait(seen, 5.0)

@@ -42,17 +42,29 @@ Not component classes of the style sheet: two dozen would be matched anew for ev
 change, which is a sixth of the time to the first paint.
 """
 CURSOR_FADE = 0.86
+FAINT = 0.3
+"""From this fade on, a terminal's own colours are shown faint instead: they cannot be mixed."""
 
 
 def style_of(role: str, theme: Mapping[str, str]) -> Style:
     """A role's style under a theme's variables; an unknown role looks like text."""
     background = Color.parse(theme["background"])
+    own_colours = background.ansi is None
     if role == "cursor":
+        if not own_colours:
+            return Style(reverse=True)
         back = Color.parse(theme["primary"]).blend(background, CURSOR_FADE)
         return Style(bgcolor=back.rich_color)
     name, fade, attributes = ROLES.get(role, ROLES["text"])
-    colour = Color.parse(theme[name]).blend(background, fade)
-    return Style(color=colour.rich_color, bold="bold" in attributes, italic="italic" in attributes)
+    colour = Color.parse(theme[name])
+    if own_colours:
+        colour = colour.blend(background, fade)
+    return Style(
+        color=colour.rich_color,
+        bold="bold" in attributes or None,
+        italic="italic" in attributes or None,
+        dim=(fade >= FAINT and not own_colours) or None,
+    )
 
 
 _TOKENS = (
