@@ -15,14 +15,14 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from planner_app.models.lenient import MAX_DEPTH, LenientError, read_value
+from planner_app.models.lenient import MAX_DEPTH, LenientError, LenientReader
 
 # No object begins with another bracket: `{{` of a template is read from its second.
 _OPENER = re.compile(r"[{\uff5b](?!\s*[{\[])|[\[\uff3b]")
 _STRICT_FAILURES = 200
 """Each failure makes json count the lines before it; after this many only the lenient reader
 goes on, which keeps the whole linear."""
-_WORK_FACTOR = 8
+_WORK_FACTOR = 4
 _KEPT = 200
 _LOOKED_AHEAD = 300
 
@@ -151,7 +151,7 @@ def find_values(text: str, names: Names) -> list[Found]:
     Of very many only the last 200 are kept.
     """
     found: list[Found] = []
-    decoder, places = StrictDecoder(), names.found_in(text)
+    decoder, reader, places = StrictDecoder(), LenientReader(text), names.found_in(text)
     failures, work, at = 0, _WORK_FACTOR * len(text) + 10_000, 0
     while work > 0 and (opener := _OPENER.search(text, at)):
         start = opener.start()
@@ -168,7 +168,7 @@ def find_values(text: str, names: Names) -> list[Found]:
                     found.append(Candidate(value, start, end, named, dup_keys=decoder.dup_keys))
                 at = end
                 continue
-        item, at, cost = _leniently(text, start, places)
+        item, at, cost = _leniently(reader, start, places)
         work -= cost
         if item is not None:
             found.append(item)
@@ -180,16 +180,16 @@ def find_values(text: str, names: Names) -> list[Found]:
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 
-def _leniently(text: str, start: int, places: Places) -> tuple[Found | None, int, int]:
+def _leniently(reader: LenientReader, start: int, places: Places) -> tuple[Found | None, int, int]:
     """What stands at an opener, where to go on, and how many characters were looked at."""
     try:
-        reading = read_value(text, start)
+        reading = reader.read(start)
     except LenientError as error:
         reached = max(error.at, start + 1)
         cost = reached - start
         if error.reason == "depth":
             return Unreadable(start, "depth", str(error)), reached, cost
-        if places.begin_object(text, start, reached + 1):
+        if places.begin_object(reader.text, start, reached + 1):
             return Unreadable(start, error.reason, str(error)), start + 1, cost
         return None, start + 1, cost
     cost = reading.end - start

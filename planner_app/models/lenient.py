@@ -94,16 +94,6 @@ _CLOSING_FENCE = re.compile(r"\n[ \t]*```\s*\Z")
 _FENCED_VALUE = re.compile(r"```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
 
 
-def read_value(text: str, start: int) -> Reading:
-    """Read one value that begins at `start`. Raises LenientError."""
-    reader = _Reader(text)
-    try:
-        value, end = reader.value(start, 0)
-    except RecursionError:
-        raise LenientError("depth", "nested too deeply", reader.state.reached) from None
-    return Reading(value, end, reader.state.truncated, reader.state.duplicates)
-
-
 class _Missing:
     """Stands for a value that the end of the text cut off."""
 
@@ -111,14 +101,25 @@ class _Missing:
 _MISSING = _Missing()
 
 
-class _Reader:
+class LenientReader:
+    """Reads values of one text, wherever they are said to begin."""
+
     def __init__(self, text: str) -> None:
         self.text = text
         self.size = len(text)
         self.state = _State()
         self.last: dict[str, int] = {}
 
-    def value(self, at: int, depth: int) -> tuple[JsonValue, int]:
+    def read(self, start: int) -> Reading:
+        """The value that begins at `start`. Raises LenientError."""
+        self.state = _State()
+        try:
+            value, end = self._value(start, 0)
+        except RecursionError:
+            raise LenientError("depth", "nested too deeply", self.state.reached) from None
+        return Reading(value, end, self.state.truncated, self.state.duplicates)
+
+    def _value(self, at: int, depth: int) -> tuple[JsonValue, int]:
         value, end = self._maybe(at, depth)
         if isinstance(value, _Missing):
             raise LenientError("syntax", "the text ends before a value", end)
