@@ -12,6 +12,8 @@ from planner_app.sandbox.wire import MAX_BLOB, Frame, WireError, number_of, pack
 MAX_IN_FLIGHT = 64
 """The guest promises 32; one that sends many more is no guest of ours."""
 
+MAX_IN_FLIGHT_BYTES = 4 << 20
+"""The guest promises half of it; read into objects, JSON may take 25 times its size."""
 MAX_AT_WORK = 16
 """Handlers that work, or hold a reply that is not sent yet; further calls wait for their turn."""
 
@@ -36,24 +38,29 @@ class ToolCalls:
         self._at_work = asyncio.Semaphore(MAX_AT_WORK)
         self._replying = asyncio.Lock()
         self._last = 0
+        self._in_flight = 0
 
-    def begin(self, message: Frame, action: int | None, clock: Hold | None) -> None:
-        """A call has come. Raises WireError for a malformed one."""
+    def begin(self, message: Frame, size: int, action: int | None, clock: Hold | None) -> None:
+        """A call of `size` bytes of JSON has come. Raises WireError for a malformed one."""
         call, name, args = number_of(message, "id"), message.get("name"), message.get("args")
         if call is None or call <= self._last or len(self._tasks) >= MAX_IN_FLIGHT:
             raise WireError("a tool call out of order, or too many")
         if not isinstance(name, str) or not isinstance(args, dict):
             raise WireError("a tool call without name or arguments")
+        self._in_flight += size
+        if self._in_flight > MAX_IN_FLIGHT_BYTES:
+            raise WireError("more data in tool calls than agreed")
         self._last = call
         if clock is not None:
             clock.hold()
         request = GuestCall(call, action, name, args)
         task = asyncio.create_task(self._answer(request), name=f"tool call {call}")
         self._tasks[call] = task
-        task.add_done_callback(lambda done: self._ended(call, clock, done))
+        task.add_done_callback(lambda done: self._ended(call, size, clock, done))
 
-    def _ended(self, call: int, clock: Hold | None, task: asyncio.Task[None]) -> None:
+    def _ended(self, call: int, size: int, clock: Hold | None, task: asyncio.Task[None]) -> None:
         del self._tasks[call]
+        self._in_flight -= size
         if clock is not None:
             clock.release()
         if not task.cancelled() and (error := task.exception()) is not None:

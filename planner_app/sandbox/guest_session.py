@@ -117,7 +117,8 @@ class GuestSession:
         }
         async with self._turn:
             try:
-                result = await self._request(message, b"", Nothing(), REQUEST_SECONDS)
+                seconds = min(REQUEST_SECONDS, spec.limits.action_seconds)
+                result = await self._request(message, b"", Nothing(), seconds)
             except ValueError as error:
                 raise SandboxError(f"the tool modules cannot be sent: {error}") from None
         if result.get("status") != "ok":
@@ -189,7 +190,7 @@ class GuestSession:
         try:
             while data := await self._stream.read():
                 for message, blob in parser.feed(data):
-                    self._sort(message, blob)
+                    self._sort(message, blob, parser.json_size)
             why = "it ended"
         except WireError as error:
             why = f"it broke the protocol: {error}"
@@ -199,7 +200,7 @@ class GuestSession:
             said = self._stream.diagnosis()
             self._die(f"{why}; its last words: {said[-500:]}" if said else why)
 
-    def _sort(self, message: Frame, blob: bytes) -> None:
+    def _sort(self, message: Frame, blob: bytes, size: int) -> None:
         kind = message.get("t")
         if not isinstance(kind, str):
             raise WireError("a frame without a type")
@@ -210,7 +211,7 @@ class GuestSession:
         elif kind == "ready":
             self._begin_generation(message)
         elif kind == "call":
-            self._begin_call(message)
+            self._begin_call(message, size)
         elif kind == "cancel" and self._calls is not None:
             self._calls.cancel(number_of(message, "id"))
         elif kind in JOB_FRAMES:
@@ -234,13 +235,14 @@ class GuestSession:
         self.generation = generation
         self._ready.set()
 
-    def _begin_call(self, message: Frame) -> None:
+    def _begin_call(self, message: Frame, size: int) -> None:
         if self._calls is None:
             raise WireError("a tool call before anything was run")
         operation = self._operation
         ours = operation is not None and number_of(message, "op") == operation.number
         action = operation.number if ours and operation and operation.is_action else None
-        self._calls.begin(message, action, operation.watchdog if ours and operation else None)
+        clock = operation.watchdog if ours and operation else None
+        self._calls.begin(message, size, action, clock)
 
     def _sort_operation(self, kind: str, message: Frame, blob: bytes) -> None:
         operation = self._operation
@@ -437,6 +439,8 @@ def _file_info(name: str, size: int, mtime: float) -> FileInfo | None:
 
 
 def _complaint(result: Frame) -> str:
+    if result.get("cause") == "timeout":
+        return "it took too long"
     error = result.get("error")
     if isinstance(error, dict):
         told = text_of(error, "traceback", 2000) or text_of(error, "message", 2000)

@@ -54,6 +54,8 @@ class FrameParser:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self.json_size = 0
+        """Length of the latest frame's JSON: what it may cost in memory is a multiple of this."""
 
     def feed(self, data: bytes) -> Iterator[tuple[Frame, bytes]]:
         """The frames that `data` completes. Raises WireError at the first bad one."""
@@ -67,6 +69,7 @@ class FrameParser:
             end = start + blob_size
             if len(buffer) < end:
                 return
+            self.json_size = json_size
             message = _decode(bytes(buffer[HEADER.size : start]))
             blob = bytes(memoryview(buffer)[start:end])
             del buffer[:end]

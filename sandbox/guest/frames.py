@@ -50,6 +50,8 @@ class Parser:
         self._buffer = bytearray()
         self._max_json = max_json
         self._max_blob = max_blob
+        self.json_size = 0
+        """Length of the latest frame's JSON."""
 
     def feed(self, data: bytes) -> Iterator[tuple[Message, bytes]]:
         """The frames that `data` completes. Raises ProtocolError."""
@@ -62,6 +64,7 @@ class Parser:
             end = 8 + json_size + blob_size
             if len(buffer) < end:
                 return
+            self.json_size = json_size
             message = decode(bytes(buffer[8 : 8 + json_size]))
             blob = bytes(memoryview(buffer)[8 + json_size : end]) if blob_size else b""
             del buffer[:end]

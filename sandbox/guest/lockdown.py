@@ -6,6 +6,7 @@ import ctypes
 import os
 import resource
 import sys
+from contextlib import suppress
 from struct import pack
 
 PR_SET_DUMPABLE = 4
@@ -193,6 +194,6 @@ def confine(*, traceable: bool) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _prctl(PR_SET_DUMPABLE, 1 if traceable else 0)
     if traceable:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("1000")
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")  # some engines show it read-only; their kernel chooses by size
     _install_filter(FILTER)

@@ -15,6 +15,7 @@ from .loop import Loop, Outbox
 
 MAX_CONNECTIONS = 96
 MAX_IN_FLIGHT = 32
+MAX_IN_FLIGHT_BYTES = 2 << 20
 MAX_UNREAD_BYTES = 32 << 20
 UNREAD_SECONDS = 5.0
 """How long a reply may wait for a caller that does not read it."""
@@ -30,6 +31,8 @@ class Connection:
         """The number of its call that the host works on."""
         self.held_by: int | None = None
         """The operation whose clock stands still for the call."""
+        self.size = 0
+        """Bytes of JSON in its call."""
         self.answered_at: float | None = None
         self._relay = relay
         self._loop = loop
@@ -51,6 +54,7 @@ class Connection:
             for message, _ in self._parser.feed(data):
                 if self.call is not None or self.answered_at is not None:
                     raise ProtocolError("one call per connection")
+                self.size = self._parser.json_size
                 self._relay.accept_call(self, message)
         except ProtocolError as error:
             limit = MAX_CALL_BYTES
@@ -119,6 +123,10 @@ class Relay:
             raise ProtocolError("a call has a name and arguments")
         if len(self._calls) >= MAX_IN_FLIGHT:
             error = f"too many tool calls at once (at most {MAX_IN_FLIGHT})"
+            connection.answer({"ok": False, "error": error})
+            return
+        if sum(c.size for c in self._calls.values()) + connection.size > MAX_IN_FLIGHT_BYTES:
+            error = "too much data in the tool calls under way: make them one after the other"
             connection.answer({"ok": False, "error": error})
             return
         self._last += 1

@@ -36,6 +36,7 @@ MAX_WAITING_FOR_HOST = 1 << 20
 """Above this many unsent bytes nothing more is read from the worker."""
 REPEAT_INTERRUPT = 0.1
 FORK_TRIES = 50
+MAX_DEATHS = 6
 DAMAGED_EXIT = 71
 """Exit code of a worker that found its own machinery damaged."""
 WORKER_REQUESTS = ("exec", "bind", "stage", "bind_pickle", "export")
@@ -68,6 +69,8 @@ class Supervisor:
         self._operation: Operation | None = None
         self._configuration: Message = {"t": "configure", "id": 0}
         self._generation = 0
+        self._deaths = 0
+        """Workers in a row that ended before they had served anything."""
         self._paused = False
         self._oom_kills = count_oom_kills()
         self._files_moved = False
@@ -234,6 +237,7 @@ class Supervisor:
 
     def _start_child(self) -> None:
         self._generation += 1
+        self._deaths += 1
         for _ in range(FORK_TRIES):
             try:
                 self._child = Child(
@@ -244,20 +248,28 @@ class Supervisor:
             else:
                 break
         else:
-            self.send({"t": "fatal", "why": "no new process can be started"})
-            self._leave()
+            self._give_up("no new process can be started")
+        if self._deaths > MAX_DEATHS:
+            self._give_up("each new process died before it had served anything")
         if self._generation > 1:
             self._child.send(self._configuration)
         if self._paused:
             self._child.pause(True)
+
+    def _give_up(self, why: str) -> NoReturn:
+        self.send({"t": "fatal", "why": why})
+        self._leave()
 
     def _serve_child(self, message: Message, blob: bytes) -> None:
         kind, operation = message.get("t"), self._operation
         if kind == "ready":
             self.send({"t": "ready", "generation": self._generation, "pid": self._child.pid})
         elif operation is None or message.get("id") != operation.number:
+            if kind == "result":
+                self._deaths = 0  # of the configuration, after a restart
             return  # late, or forged
         elif kind == "result":
+            self._deaths = 0
             self._child.drain()
             self._child.listen(False)
             self._finish_operation(message)
