@@ -60,6 +60,16 @@ def install(wheel: Path, folder: Path) -> Path:
     return venv / "bin"
 
 
+def has_sandbox(programs: Path, cwd: Path, env: dict[str, str]) -> bool:
+    """Whether the installed program finds an engine and gets its image; with CI=true it must."""
+    done = subprocess.run(
+        [str(programs / "planner"), "sandbox", "build"], cwd=cwd, env=env, check=False
+    )
+    if done.returncode not in {0, 4} or (done.returncode and os.environ.get("CI") == "true"):
+        sys.exit(f"package check: planner sandbox build failed ({done.returncode})")
+    return done.returncode == 0
+
+
 def outside(folder: Path) -> dict[str, str]:
     """An environment that knows nothing of the checkout or of the person's settings."""
     unwanted = ("PYTHON", "PLANNER_", "VIRTUAL_ENV")
@@ -81,14 +91,15 @@ def main() -> int:
             sys.exit(f"package check: the environment runs {origin}, not the wheel")
         for program in ("planner", "planner-app"):
             say(run(programs / program, "--version", cwd=empty, env=env).strip())
-        examples = sorted(path.parent.name for path in ROOT.glob("planner_app/examples/*/*.toml"))
-        for name in examples:
-            answer = run(programs / "planner", "run", "--example", name, cwd=empty, env=env)
+        examples = [[path.parent.name] for path in ROOT.glob("planner_app/examples/*/*.toml")]
+        if not has_sandbox(programs, empty, env):
+            say("without a sandbox only the first example is run")
+            examples = [[]]
+        for name in sorted(examples):
+            answer = run(programs / "planner", "run", "--example", *name, cwd=empty, env=env)
             if not answer.strip():
                 sys.exit(f"package check: the example {name} gave no answer")
-            say(f"example {name}: {answer.strip().splitlines()[0][:80]}")
-        if not examples:
-            sys.exit("package check: there is no bundled example")
+            say(f"example {' '.join(name)}: {answer.strip().splitlines()[0][:80]}")
         if left := sorted(path.name for path in empty.iterdir()):
             sys.exit(f"package check: the examples left {left} in the working folder")
     return 0

@@ -17,17 +17,13 @@ import pytest
 SLOW_LAST = ("docker", "packaging")
 NO_ENGINE = pytest.StashKey[list[str]]()
 
-_KEPT = {"PLANNER_TEST_IMAGE"}
-"""Variables of ours that are meant for the tests themselves."""
-
 
 @pytest.fixture(autouse=True)
 def planner_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder of this test's own, and an environment without keys, settings or a network
     price map: nothing of the person's is read or written."""
     for name in list(os.environ):
-        is_ours = name.startswith("PLANNER_") and name not in _KEPT
-        if is_ours or name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL")):
+        if name.startswith("PLANNER_") or name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL")):
             monkeypatch.delenv(name)
     home = tmp_path / "planner-home"
     monkeypatch.setenv("PLANNER_HOME", str(home))
