@@ -6,10 +6,14 @@ import argparse
 import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from planner_app.cli.context import Context, columns, emit, one_line, say
 from planner_app.cli.parser import Commands, run_argument
 from planner_app.domain.errors import BadInput
+
+if TYPE_CHECKING:
+    from planner_app.domain.state import RunState
 
 STATUSES = (
     "queued", "planning", "executing", "reviewing", "answering", "checking", "waiting_user",
@@ -149,16 +153,36 @@ def show_run(args: argparse.Namespace, context: Context) -> int:
             for event in events:
                 print(event.to_json() if args.json else event_line(event, columns()))
             return 0
-        if args.json:
-            from planner_app.domain.fold import fold
+        from planner_app.domain.fold import fold
 
-            emit(fold(events).model_dump(mode="json"))
+        state = fold(events)
+        if args.json:
+            emit(state.model_dump(mode="json"))
             return 0
         from planner_app.view.reducer import view_of
         from planner_app.view.text import show_lines
 
         view = view_of(events)
         now = None if view.ended else datetime.now(UTC)
-        for line in show_lines(view, history.get_blob, now, columns()):
+        for line in (*show_lines(view, history.get_blob, now, columns()), *cost_lines(state)):
             print(line)
     return 0
+
+
+def cost_lines(state: RunState) -> list[str]:
+    """What each role, model and step cost; nothing where nothing was paid."""
+    from planner_app.view import figures
+
+    spent = state.spent
+    lines = []
+    for name, costs in (
+        ("by role", spent.by_role),
+        ("by model", spent.by_model),
+        ("by step", spent.by_step),
+    ):
+        paid = [f"{one_line(who)} {figures.usd(usd)}" for who, usd in costs.items() if usd > 0]
+        if paid:
+            lines.append(f"  {name:<9} {', '.join(paid)}")
+    if not lines:
+        return []
+    return ["", f"Cost: {figures.cost(spent.usd, spent.unpriced_calls)}", *lines]
