@@ -23,7 +23,7 @@ PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "planner-lock"
 LOCKS = {"run": "requirements.lock", "dev": "requirements-dev.lock"}
 
-LAUNCHER = """#!{python}
+LAUNCHER = """{start}
 import sys
 
 from planner_app.cli.main import main
@@ -124,8 +124,16 @@ def link_checkout() -> None:
     (packages / "planner-checkout.pth").write_text(f"{ROOT}\n")
     for name in ("planner", "planner-app"):
         command = VENV / "bin" / name
-        command.write_text(LAUNCHER.format(python=PYTHON))
+        command.write_text(LAUNCHER.format(start=start_line()))
         command.chmod(0o755)
+
+
+def start_line() -> str:
+    """How a command finds the environment's Python: the kernel takes no blanks and 127 bytes."""
+    plain = f"#!{PYTHON}"
+    if " " in plain or len(os.fsencode(plain)) > 127:
+        return f"#!/bin/sh\n'''exec' \"{PYTHON}\" \"$0\" \"$@\"\n' '''"  # a string to Python
+    return plain
 
 
 def main() -> int:

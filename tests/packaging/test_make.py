@@ -210,3 +210,15 @@ def test_a_changed_lock_place_or_python_is_noticed(checkout: Checkout, change: s
     else:
         (folder / ".venv" / "bin" / "python").unlink()
     assert is_done() == "False"
+
+
+def test_the_commands_start_from_a_folder_with_blanks(checkout: Checkout) -> None:
+    (checkout.folder / ".venv" / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    link = "import prepare; prepare.link_checkout()"
+    subprocess.run([sys.executable, "-c", link], cwd=checkout.folder / ".ci", check=True)
+    for name in ("planner", "planner-app"):
+        command = [checkout.folder / ".venv" / "bin" / name, "--version"]
+        done = subprocess.run(
+            command, env=checkout.env, capture_output=True, text=True, check=False
+        )
+        assert done.stdout.startswith("planner "), done.stderr
