@@ -64,9 +64,17 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def terminal() -> bool:
-    """Whether a person can be asked: stdin and stderr are a terminal."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+def can_ask(*, stdin_taken: bool) -> bool:
+    """Whether a person sits at a terminal. `stdin_taken`: stdin is data, so it says nothing."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return False
+    if not stdin_taken:
+        return sys.stdin is not None and sys.stdin.isatty()
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def columns() -> int:

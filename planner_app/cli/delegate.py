@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planner_app.cli.context import Context, emit, say, terminal
+from planner_app.cli.context import Context, can_ask, emit, say
 from planner_app.cli.reading import copy_artifacts, open_run
 from planner_app.cli.run import FIRST
 from planner_app.cli.team import settle_team
@@ -198,7 +198,7 @@ def _submission(
         tags=tuple(args.tag),
         sandbox=settings.sandbox.kind,
         no_input=args.no_input,
-        headless=not args.background and not terminal(),
+        headless=not args.background and not can_ask(stdin_taken=args.task == "-"),
         example=example.name if example else None,
         folder=context.cwd,
     )
@@ -334,7 +334,9 @@ def _run_here(
 ) -> int:
     from planner_app.cli.driving import Manner, drive_here
 
-    manner = Manner(as_json=args.json, ask=terminal() and not args.no_input)
+    manner = Manner(
+        as_json=args.json, ask=can_ask(stdin_taken=args.task == "-") and not args.no_input
+    )
     if not args.json:
         say(f"run {submitted.run_id}")
     outcome, code = drive_here(history, queue, submitted.run_id, settings, manner, context)

@@ -85,19 +85,21 @@ def typed(
 class OnTerminal:
     """A command at a terminal of its own: what it says there, and what it prints to stdout."""
 
-    def __init__(self, args: tuple[str, ...], folder: Path) -> None:
+    def __init__(self, args: tuple[str, ...], folder: Path, stdin: Path | None) -> None:
         self._screen, inside = pty.openpty()
+        given = inside if stdin is None else os.open(stdin, os.O_RDONLY)
         self._process = subprocess.Popen(
             [*PROGRAM, *args],
             cwd=folder,
             env={**environment(), "TERM": "xterm"},
-            stdin=inside,
+            stdin=given,
             stderr=inside,
             stdout=subprocess.PIPE,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(inside, termios.TIOCSCTTY, 0),
         )
-        os.close(inside)
+        for fd in {inside, given}:
+            os.close(fd)
         self.said = ""
         self._read = 0
 
@@ -156,8 +158,8 @@ def at_terminal(folder: Path) -> Iterator[Callable[..., OnTerminal]]:
     """`planner ARGS` at a terminal."""
     started: list[OnTerminal] = []
 
-    def start(*args: str) -> OnTerminal:
-        started.append(OnTerminal(args, folder))
+    def start(*args: str, stdin: Path | None = None) -> OnTerminal:
+        started.append(OnTerminal(args, folder, stdin))
         return started[-1]
 
     yield start

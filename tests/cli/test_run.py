@@ -118,6 +118,18 @@ def test_a_question_is_asked_at_the_terminal(at_terminal, script) -> None:
     assert command.end() == (0, "Noted.\n")
 
 
+def test_a_question_is_asked_at_the_terminal_when_stdin_is_the_task(
+    at_terminal, script, folder: Path
+) -> None:
+    (folder / "task.txt").write_text("What?", encoding="utf-8")
+    model = script(*CLARIFY)
+    command = at_terminal("run", "-", "--planner", model, *LOCAL, stdin=folder / "task.txt")
+    command.wait_for("Which edition?")
+    command.wait_for("> ")
+    command.type("the second\n")
+    assert command.end() == (0, "Noted.\n")
+
+
 def test_an_action_is_shown_and_allowed_at_the_terminal(at_terminal, script) -> None:
     command = at_terminal("run", "Add.", "--planner", script(*WORK), *LOCAL, "--approve", "actions")
     command.wait_for("total = 40 + 2")
