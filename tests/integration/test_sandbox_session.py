@@ -7,9 +7,9 @@ import pytest
 from tests.sandbox.promises_actions import *  # noqa: F403
 from tests.sandbox.promises_control import *  # noqa: F403
 from tests.sandbox.promises_data import *  # noqa: F403
-from tests.sandbox.shared import Kind, lasting, launcher, session, tools
+from tests.sandbox.shared import Kind, lasting, launcher, limits, session, tools
 
-__all__ = ["lasting", "launcher", "session", "tools"]
+__all__ = ["lasting", "launcher", "limits", "session", "tools"]
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from os.path import exists
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,10 @@ from planner_app.sandbox import SandboxOptions, open_launcher
 from tests.sandbox.promises_actions import *  # noqa: F403
 from tests.sandbox.promises_control import *  # noqa: F403
 from tests.sandbox.promises_data import *  # noqa: F403
-from tests.sandbox.shared import Kind, lasting, launcher, session, tools
+from tests.sandbox.shared import Kind, lasting, launcher, limits, session, tools
 from tests.sandbox.toolbox import Toolbox, opened, spec
 
-__all__ = ["lasting", "launcher", "session", "tools"]
+__all__ = ["lasting", "launcher", "limits", "session", "tools"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -42,6 +41,10 @@ async def test_keys_of_the_person_are_never_inherited(
         await local.close()
 
 
+def what_exists(*paths: str) -> list[str]:
+    return [path for path in paths if Path(path).exists()]
+
+
 async def test_a_closed_session_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
     local = await open_launcher("unsafe-host", SandboxOptions(home=tmp_path))
     session = await local.open(spec(), Toolbox())
@@ -53,4 +56,4 @@ async def test_a_closed_session_leaves_no_process_and_no_folder(tmp_path: Path) 
     folder, *pids = ast.literal_eval((await session.run(code)).value or "")
     await session.close()
     await local.close()
-    assert [path for path in (folder, *(f"/proc/{pid}" for pid in pids)) if exists(path)] == []
+    assert what_exists(folder, *(f"/proc/{pid}" for pid in pids)) == []

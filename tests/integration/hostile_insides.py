@@ -1,0 +1,185 @@
+"""Hostile actions against the machinery in their own process, and against the tools' socket."""
+
+from __future__ import annotations
+
+PATCHES = {
+    "the builtins cleared": "import builtins; builtins.__dict__.clear()",
+    "the builtins broken": """
+import builtins
+for n in list(vars(builtins)):
+    if n not in ('vars', 'list', 'setattr'): setattr(builtins, n, None)
+""",
+    "the modules cleared": "import sys; sys.modules.clear()",
+    "the guest's modules broken": """
+import sys, types
+for name, module in list(sys.modules.items()):
+    if 'guest' in name:
+        for key in list(vars(module)): setattr(module, key, None)
+""",
+    "the guest's classes broken": """
+import gc
+for thing in gc.get_objects():
+    if isinstance(thing, type) and 'guest' in (thing.__module__ or ''):
+        for key in list(vars(thing)):
+            try: setattr(thing, key, lambda *a, **k: 'patched')
+            except (TypeError, AttributeError): pass
+""",
+    "the guest's objects broken": """
+import gc
+for thing in gc.get_objects():
+    if 'guest' in type(thing).__module__:
+        for key in list(getattr(thing, '__dict__', ())):
+            try: setattr(thing, key, None)
+            except (TypeError, AttributeError): pass
+""",
+    "every frame's globals cleared": """
+import sys
+frame = sys._getframe(1)
+while frame is not None:
+    back = frame.f_back; frame.f_globals.clear(); frame = back
+""",
+    "every frame's names set to nothing": """
+import sys
+frame = sys._getframe(1)
+while frame is not None:
+    for n in list(frame.f_globals): frame.f_globals[n] = None
+    frame = frame.f_back
+""",
+    "json and os broken": """
+import json, json.encoder, json.decoder, os, struct, io, signal, time
+json.JSONEncoder.encode = json.JSONDecoder.decode = None
+os.read = os.write = os.getpid = os._exit = os.dup2 = None
+signal.signal = signal.pthread_sigmask = time.monotonic = None
+""",
+    "a trace that raises": """
+import sys, threading
+def f(*a): raise RuntimeError('traced')
+threading.settrace(f); threading.setprofile(f); sys.setprofile(f); sys.settrace(f)
+""",
+    "an audit hook that raises": """
+import sys
+def f(*a): raise RuntimeError('audited')
+sys.addaudithook(f)
+""",
+    "a finder that raises": """
+import sys
+class F:
+    def find_spec(self, *a): raise RuntimeError('found')
+sys.meta_path[:] = [F()]; sys.path[:] = []; sys.path_hooks[:] = []
+""",
+    "no depth left": "import sys; sys.setrecursionlimit(30)",
+    "no switching": "import sys, gc; sys.setswitchinterval(1e6); gc.disable(); gc.freeze()",
+    "the globals cleared": "globals().clear()",
+    "the main module gone": "import sys; del sys.modules['__main__']; sys.modules['builtins'] = 5",
+    "the environment gone": "import os; os.environ.clear(); os.umask(0o777)",
+    "the working folder gone": "import os; os.mkdir('x'); os.chdir('x'); os.rmdir('../x')",
+    "the working folder elsewhere": "import os; os.chdir('/proc/self/fd')",
+    "the loop closed": """
+import asyncio
+asyncio.get_running_loop().stop()
+await asyncio.sleep(0)
+asyncio.get_running_loop().close()
+""",
+    "the loop's policy broken": "import asyncio as a; a.new_event_loop = None; a.Task = None",
+    "no descriptors allowed": "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (0, 0))",
+    "no memory allowed": "import resource as r; r.setrlimit(r.RLIMIT_AS, (1 << 20, 1 << 20))",
+    "no file size allowed": "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (0, 0))",
+    "no processor time": "import resource as r; r.setrlimit(0, (1, 1))\nwhile True: pass",
+    "no stack": "import resource as r; r.setrlimit(r.RLIMIT_STACK, (4096, 4096))",
+    "modules of the same names": """
+for n in ('json', 'os', 'frames', 'traceback', 'linecache', 'pickle', 'reprlib', 'tarfile'):
+    open(n + '.py', 'w').write('raise SystemExit(5)')
+import sys; sys.path.insert(0, ''); sys.path.insert(0, '/workspace')
+[sys.modules.pop(n, None) for n in ('json', 'traceback', 'linecache', 'pickle', 'reprlib')]
+1/0
+""",
+    "all that gc can see": """
+import gc
+for thing in gc.get_objects():
+    if type(thing) is dict and thing is not globals():
+        try: thing.clear()
+        except Exception: pass
+""",
+}
+
+CONNECT = """
+import socket, struct, time
+def line():
+    s = socket.socket(socket.AF_UNIX); s.settimeout(5); s.connect('\\0planner-tools'); return s
+def frame(text, blob=b''): return struct.pack('>II', len(text), len(blob)) + text + blob
+"""
+
+TOOLS = {
+    "240 half-open connections": CONNECT
+    + """
+held = []
+for n in range(240):
+    try: held.append(line()); held[-1].sendall(b'\\0')
+    except OSError: break
+echo(1)
+""",
+    "a connection that lies about its size": CONNECT
+    + "s = line(); s.sendall(b'\\xff' * 8 + bytes(100_000)); s.recv(100)",
+    "an endless call": CONNECT
+    + """
+s = line(); s.sendall(struct.pack('>II', 1_000_000, 0))
+try:
+    while True: s.sendall(bytes(65536))
+except OSError: pass
+""",
+    "a slow drip": CONNECT
+    + """
+s = line()
+for byte in frame(b'{"name":"echo","args":{"x":1}}')[:-1]:
+    s.sendall(bytes([byte])); time.sleep(0.01)
+echo(2)
+""",
+    "unread replies": CONNECT
+    + """
+held = []
+for n in range(30):
+    s = line(); held.append(s); s.sendall(frame(b'{"name":"give_bytes","args":{"n":8000000}}'))
+time.sleep(0.3)
+echo(3)
+""",
+    "calls of tools that there are not": CONNECT
+    + """
+for name in (b'nothing', b'', b'__class__', b'x' * 5000, b'\\\\u0000', b'../echo'):
+    s = line(); s.sendall(frame(b'{"name":"' + name + b'","args":{}}')); s.recv(1000)
+""",
+    "calls of wrong types": CONNECT
+    + """
+for text in (b'[]', b'5', b'{}', b'{"name":5,"args":{}}', b'{"name":"echo","args":[]}',
+             b'{"name":"echo"}', b'{"name":"echo","args":{"x":' + b'[' * 50000 + b'}}',
+             b'{"name":"echo","args":{"x":' + b'9' * 50000 + b'}}', b'\\xff\\xfe'):
+    s = line()
+    try: s.sendall(frame(text)); s.recv(1000)
+    except OSError: pass
+""",
+    "two calls on one connection": CONNECT
+    + 's = line(); s.sendall(frame(b\'{"name":"wait","args":{}}\') * 50); s.recv(1000)',
+    "a forged end of the action": CONNECT
+    + 's = line(); s.sendall(frame(b\'{"name":"echo","args":{},"end":true,"id":1,"t":"bye"}\'))',
+    "a storm of connections": CONNECT
+    + """
+for n in range(3000):
+    try: line().close()
+    except OSError: pass
+echo(4)
+""",
+    "calls from many children that die": CONNECT
+    + """
+import os
+for n in range(20):
+    if os.fork() == 0:
+        s = line(); s.sendall(frame(b'{"name":"wait","args":{}}')); os._exit(0)
+for n in range(20): os.wait()
+echo(5)
+""",
+    "the socket's name taken": """
+import socket
+s = socket.socket(socket.AF_UNIX)
+try: s.bind('\\0planner-tools')
+except OSError as e: print(e)
+""",
+}

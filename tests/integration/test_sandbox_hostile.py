@@ -1,0 +1,135 @@
+"""Hostile actions against a real container: it lives, the loss of state is told, the next
+action is right, the host's memory does not grow, and nothing hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from planner_app.sandbox import ActionResult, Limits, Session
+from planner_app.sandbox.limits import MIB
+from tests.integration.hostile_actions import BOMBS, DESCRIPTORS, ENDS, SIGNALS
+from tests.integration.hostile_insides import PATCHES, TOOLS
+from tests.sandbox.shared import Kind, lasting, launcher, session, tools
+from tests.sandbox.toolbox import Toolbox
+
+__all__ = ["lasting", "launcher", "session", "tools"]
+
+pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
+
+ACTION_SECONDS = 1.5
+HANG_SECONDS = 30.0
+FORGETS = ("the globals cleared", "all that gc can see")
+"""Actions that take the variables away by Python's own means: that is theirs to do."""
+
+
+@pytest.fixture(scope="module")
+def kind() -> Kind:
+    return "docker"
+
+
+@pytest.fixture(scope="module")
+def limits() -> Limits:
+    """Small, so that every bomb is full soon."""
+    return Limits(
+        memory_bytes=256 * MIB,
+        pids=64,
+        workspace_bytes=32 * MIB,
+        tmp_bytes=16 * MIB,
+        inodes=5000,
+        grace_seconds=0.5,
+        action_seconds=30,
+    )
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def attack(session: Session, code: str) -> ActionResult:
+    """Run it and hold everything that must be true afterwards."""
+    await session.run("kept = 1")
+    memory = resident_bytes()
+    async with asyncio.timeout(HANG_SECONDS):
+        result = await session.run(code, timeout=ACTION_SECONDS)
+        second = await session.run("1+1")
+        third = await session.run("'kept' in globals()")
+    assert getattr(session, "alive")  # noqa: B009 - not part of the port
+    assert (second.status, second.value) == ("ok", "2"), (result, second)
+    assert third.status == "ok", (result, second, third)
+    kept = third.value == "True"
+    told = result.state_lost or second.state_lost or third.state_lost
+    assert kept or told, (result, second, third)
+    assert resident_bytes() - memory < 20 * MIB
+    assert len(result.stdout) + len(result.stderr) < 2 * MIB
+    return result
+
+
+@pytest.mark.parametrize("name", BOMBS)
+async def test_a_bomb_of(session: Session, name: str) -> None:
+    await attack(session, BOMBS[name])
+
+
+async def test_the_memory_limit_is_told_as_such(session: Session) -> None:
+    result = await attack(session, BOMBS["memory"])
+    assert (result.status, result.oom, result.state_lost) == ("died", True, True)
+
+
+@pytest.mark.parametrize("name", DESCRIPTORS)
+async def test_descriptors_with(session: Session, name: str) -> None:
+    await attack(session, DESCRIPTORS[name])
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+async def test_signals_with(session: Session, name: str) -> None:
+    await attack(session, SIGNALS[name])
+
+
+@pytest.mark.parametrize("name", ENDS)
+async def test_an_end_by(session: Session, name: str) -> None:
+    await attack(session, ENDS[name])
+
+
+@pytest.mark.parametrize("name", PATCHES)
+async def test_a_process_with(session: Session, name: str) -> None:
+    if name in FORGETS:
+        await session.run(PATCHES[name])
+        assert (await session.run("1+1")).value == "2"
+    else:
+        await attack(session, PATCHES[name])
+
+
+async def test_memory_that_was_written_over_costs_the_state_and_not_the_container(
+    session: Session,
+) -> None:
+    """Nobody can see such damage before it shows: the action that meets it is told as died."""
+    await session.run("import ctypes; ctypes.memset(id(1) + 24, 7, 1)")
+    results = [await session.run("1+1") for _ in range(2)]
+    assert (results[-1].status, results[-1].value) == ("ok", "2")
+    assert results[0].value == "2" or results[0].state_lost
+
+
+@pytest.mark.parametrize("name", TOOLS)
+async def test_the_tools_after(session: Session, tools: Toolbox, name: str) -> None:
+    await attack(session, TOOLS[name])
+    assert (await session.run("echo(7)")).value == "7"
+
+
+async def test_a_gigabyte_of_output_adds_nothing_to_the_host(session: Session) -> None:
+    memory = resident_bytes()
+    code = "import os\nfor _ in range(16_000): os.write(1, b'x' * 65536)"
+    async with asyncio.timeout(60):
+        result = await session.run(code, timeout=50)
+    assert result.status == "ok"
+    assert len(result.stdout.encode()) + result.dropped_bytes >= 16_000 * 65536
+    assert resident_bytes() - memory < 10 * MIB
+
+
+async def test_what_a_full_workspace_says_and_how_it_is_freed(session: Session) -> None:
+    await attack(session, BOMBS["disk"])
+    result = await session.run("import os; os.remove('big'); open('small', 'w').write('x')")
+    assert (result.status, result.value) == ("ok", "1")
