@@ -187,6 +187,8 @@ class _Maker:
             for row in paragraphs(note, self.cells) if self.whole else [clip(note, self.cells)]:
                 self._put("", "text", ((row, role),))
         self._rest(len(entry.notes) - len(shown), "more")
+        for detail in entry.details if self.whole else ():
+            self._put("", "text", ((clip(detail, self.cells), "dim"),))
 
 
 def clip_code(row: str, cells: int) -> str:

@@ -10,6 +10,7 @@ def changed_places(before: RunView, after: RunView) -> list[int]:
     places = {waiting.index for waiting in (*before.open, *after.open)}
     places |= {question.index for question in before.questions}
     places |= {place for _step, place in after.reports}
+    places |= {answer.place for answer in (before.answer, after.answer) if answer}
     places |= set(range(len(before.timeline), len(after.timeline)))
     return [place for place in sorted(places) if after.timeline[place].last_seq > before.seq]
 

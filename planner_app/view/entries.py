@@ -67,6 +67,8 @@ class Entry:
     """Short figures for the end of its line: tokens, cost, sources."""
     notes: tuple[str, ...] = ()
     """Lines about it: retries, problems, verdicts."""
+    details: tuple[str, ...] = ()
+    """Lines for those who look closer: shown with the whole of it only."""
     step_id: str | None = None
     attempt: int | None = None
     move_id: str | None = None

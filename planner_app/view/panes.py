@@ -66,15 +66,15 @@ def plan_pane(view: RunView, now: datetime, cells: int, spin: str = "●") -> li
         rows = paragraphs(step.objective, max(10, cells - taken - width(right) - 1))
         role = "dim" if step.status in ("skipped", "pending") or step.revision < current else "text"
         lines.append(_right([*lead, (rows[0], role)], right, cells))
-        hang = " " * 2
-        for place, row in enumerate(rows[1:3], 1):
-            cut = "…" if place == 2 and len(rows) > 3 else ""
-            lines.append(((" " * taken, "text"), (clip(row + cut, cells - taken), role)))
+        rest = paragraphs(" ".join(rows[1:]), cells - 4) if rows[1:] else []
+        for place, row in enumerate(rest[:2]):
+            cut = "…" if place == 1 and len(rest) > 2 else ""
+            lines.append(((" " * 4, "text"), (clip(row + cut, cells - 4), role)))
         about = _about(step.status, step.doing, step.attempt, step.deps, step.reason)
         if about:
             tone = "bad" if step.status in ("failed", "blocked") else "dim"
             tone = "busy" if step.doing else tone
-            lines.append(((hang, "text"), (clip(about, cells - 2), tone)))
+            lines.append(((" " * 4, "text"), (clip(about, cells - 4), tone)))
     return lines + _revisions(view, cells)
 
 
@@ -145,8 +145,11 @@ def answer_pane(view: RunView, text: str | None, cells: int) -> list[Line]:
     if answer.claims:
         lines += [(("", "text"),), (("Claims", "title"),)]
         for claim in answer.claims:
-            lead = ("! ", "bad") if claim.unsupported else ("· ", "dim")
+            wrong = claim.unsupported or claim.quote_found is False
+            lead = ("! ", "bad") if wrong else ("· ", "dim")
             marks = "".join(f" [{n}]" for n in claim.source_ids) or " no source"
+            if claim.quote_found is not None:
+                marks += " ✓ quote" if claim.quote_found else " ✗ quote not in the source"
             rows = marked(claim.text + marks, cells - 2)
             lines += [((lead if not i else ("  ", "text")), *row) for i, row in enumerate(rows)]
     unverified = [(f"! {problem}", "bad") for problem in answer.problems]

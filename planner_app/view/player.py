@@ -29,7 +29,7 @@ _ERRORS = frozenset(
         "model.failed",
         "tool.failed",
         "plan.refused",
-        "review.refused",
+        "reply.refused",
         "answer.refused",
         "turn.refused",
         "loop.found",

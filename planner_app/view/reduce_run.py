@@ -293,6 +293,7 @@ def answer_drafted(view: RunView, event: Event) -> RunView:
         claims=claims,
         open_points=tuple(one_line(point) for point in fields.texts(answer, "open_points")),
         confidence=fields.text(answer, "confidence") or "medium",
+        place=len(view.timeline),
     )
     facts = (figures.number_of(len(claims), "claim"),) if claims else ()
     entry = entry_of(
@@ -306,6 +307,27 @@ def answer_drafted(view: RunView, event: Event) -> RunView:
         depth=0,
     )
     return replace(add(view, entry), answer=drafted)
+
+
+def claims_checked(view: RunView, event: Event) -> RunView:
+    """Whether the claims' quotes stand in their sources; told on the draft's own entry."""
+    answer = view.answer
+    checks = fields.tables(event.data, "checks")
+    if answer is None or not checks:
+        return view
+    found: dict[int, bool] = {}
+    for check in checks:
+        place = fields.whole(check, "claim")
+        found[place] = found.get(place, True) and bool(check.get("found"))
+    claims = tuple(
+        replace(claim, quote_found=found.get(place)) for place, claim in enumerate(answer.claims)
+    )
+    held = sum(bool(check.get("found")) for check in checks)
+    said = f"{held} of {figures.number_of(len(checks), 'quote')} found"
+    entry = view.timeline[answer.place]
+    entry = replace(entry, facts=(*entry.facts, said), last_seq=event.seq)
+    view = put(view, answer.place, entry)
+    return replace(view, answer=replace(answer, claims=claims))
 
 
 def answer_checked(view: RunView, event: Event) -> RunView:

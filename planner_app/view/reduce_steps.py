@@ -85,7 +85,7 @@ def _new_step(step_id: str, step: fields.Data, revision: int) -> StepView:
 
 def refused(view: RunView, event: Event) -> RunView:
     """A plan, review or answer that cannot be used, and why."""
-    what = event.type.partition(".")[0]
+    what = fields.text(event.data, "purpose") or event.type.partition(".")[0]
     problems = tuple(one_line(problem) for problem in fields.texts(event.data, "problems"))
     head = problems[0][:HEAD] if problems else ""
     entry = entry_of(
@@ -264,6 +264,14 @@ def loop_found(view: RunView, event: Event) -> RunView:
     return add(
         view, entry_of(event, "trouble", "loop", state="bad" if fatal else "warn", head=head)
     )
+
+
+def turn_taken(view: RunView, event: Event) -> RunView:
+    """A turn holds code; worth an entry only when something of it was passed over."""
+    note = one_line(fields.text(event.data, "note"))
+    if not note:
+        return view
+    return add(view, entry_of(event, "note", "passed over", head=note[:HEAD], notes=(note,)))
 
 
 def turn_refused(view: RunView, event: Event) -> RunView:

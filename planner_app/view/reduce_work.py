@@ -75,9 +75,9 @@ def model_finished(view: RunView, event: Event) -> RunView:
         for label in ("reasoning", "text")
         if label in event.blobs
     ) or ((Body("text", None, fields.text(data, "head")),) if head else ())
-    notes = _thinking_notes(fields.table(data, "thinking"))
-    if fields.text(data, "finish_reason") == "length":
-        notes = (*notes, "cut off at the token limit")
+    cut = fields.text(data, "finish_reason") == "length"
+    notes = ("cut off at the token limit",) if cut else ()
+    details = _details(data)
     spent = view.spent
     view = replace(
         view,
@@ -89,19 +89,35 @@ def model_finished(view: RunView, event: Event) -> RunView:
             calls=spent.calls + 1,
         ),
     )
-    return _close(
+    waiting = find_open(view, event, "model")
+    view = _close(
         view, event, "model", "ok", head, bodies, tuple(facts), notes, fields.real(data, "ms")
     )
+    if waiting is None:
+        return view
+    return put(view, waiting.index, replace(view.timeline[waiting.index], details=details))
 
 
-def _thinking_notes(thinking: fields.Data) -> tuple[str, ...]:
-    if not thinking:
-        return ()
+def _details(data: fields.Data) -> tuple[str, ...]:
+    """The model, its tokens in parts, and how its thoughts wandered."""
+    usage, thinking = fields.table(data, "usage"), fields.table(data, "thinking")
+    said = [one_line(fields.text(data, "model"))]
+    parts = [
+        f"{figures.count(fields.whole(usage, key))} {word}"
+        for key, word in (
+            ("prompt_tokens", "in"),
+            ("completion_tokens", "out"),
+            ("reasoning_tokens", "of them thoughts"),
+            ("cached_tokens", "cached"),
+        )
+        if fields.whole(usage, key)
+    ]
+    said += [", ".join(parts)] if parts else []
     if thinking.get("measurable") is False:
-        return ("thought switches: not measurable",)
-    if "switches" not in thinking:
-        return ()
-    return (f"thought switches: {fields.whole(thinking, 'switches')}",)
+        said.append("thought switches: not measurable")
+    elif "switches" in thinking:
+        said.append(f"thought switches: {fields.whole(thinking, 'switches')}")
+    return tuple(said)
 
 
 def model_failed(view: RunView, event: Event) -> RunView:

@@ -56,7 +56,7 @@ def entry_lines(entry: Entry, blobs: Blobs, tz: tzinfo | None = UTC) -> list[str
         if body.sha is None and one_line(body.text) == entry.head and line.endswith(entry.head):
             continue
         lines += _body_lines(body, blobs, " " * 11 + indent)
-    lines += [f"{' ' * 11}{indent}{note}" for note in entry.notes]
+    lines += [f"{' ' * 11}{indent}{note}" for note in (*entry.notes, *entry.details)]
     return lines
 
 

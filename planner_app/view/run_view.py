@@ -116,6 +116,8 @@ class ClaimView:
     quote: str = ""
     unsupported: bool = False
     """The checker found no quoted source that carries it."""
+    quote_found: bool | None = None
+    """Whether its quote stands in its source; None: it has none, or was not looked at."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ class AnswerView:
     claims: tuple[ClaimView, ...] = ()
     open_points: tuple[str, ...] = ()
     confidence: str = "medium"
+    place: int = 0
+    """Of its entry in the timeline."""
     checked: Literal["not yet", "passed", "failed"] = "not yet"
     problems: tuple[str, ...] = ()
 

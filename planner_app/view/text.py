@@ -42,6 +42,7 @@ def _lane(event: Event) -> str:
 _PROGRESS = frozenset(
     {
         "plan.refused",
+        "reply.refused",
         "replan.decided",
         "review.decided",
         "attempt.started",
@@ -232,7 +233,10 @@ def answer_lines(view: RunView, blobs: Blobs) -> list[str]:
         for claim in answer.claims:
             marks = "".join(f" [{n}]" for n in claim.source_ids)
             cited += [n for n in claim.source_ids if n not in cited]
-            lines.append(f"  {'!' if claim.unsupported else '·'} {claim.text}{marks}")
+            if claim.quote_found is not None:
+                marks += "" if claim.quote_found else "  (quote not in the source)"
+            wrong = claim.unsupported or claim.quote_found is False
+            lines.append(f"  {'!' if wrong else '·'} {claim.text}{marks}")
     unverified = [f"  ! {problem}" for problem in answer.problems]
     unverified += [f"  · {point}" for point in answer.open_points]
     if unverified:

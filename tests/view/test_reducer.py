@@ -114,6 +114,24 @@ def test_an_event_of_an_unknown_type_is_shown_and_breaks_nothing() -> None:
     assert view.timeline[-1].title == "future.thing"
 
 
+def test_every_type_of_event_is_known() -> None:
+    from planner_app.view.reducer import _HANDLERS
+
+    assert {kind for kind in c.TYPES if not kind.startswith("user.")} == set(_HANDLERS)
+
+
+def test_a_claim_whose_quote_is_not_in_its_source_is_marked() -> None:
+    story = research_story()
+    drafted = next(e for e in story.events if e.type == "answer.drafted")
+    story.events = story.events[: drafted.seq]
+    checks = [{"claim": 0, "source_id": 3, "found": True}, {"claim": 1, "found": False}]
+    story.say(c.ClaimsChecked(number=1, checks=checks))
+    view = view_of(story.events)
+    assert view.answer is not None
+    assert [claim.quote_found for claim in view.answer.claims] == [True, False, None]
+    assert view.timeline[view.answer.place].facts == ("3 claims", "1 of 2 quotes found")
+
+
 @pytest.mark.parametrize("kind", sorted(c.TYPES))
 def test_an_event_with_missing_or_odd_fields_breaks_nothing(kind: str) -> None:
     story = Story()

@@ -13,7 +13,8 @@ from textual.widgets import Static
 
 from planner_app.tui.gateway import ExampleCard
 from planner_app.tui.widgets.picker import Picker
-from planner_app.view.wrap import Line
+from planner_app.view.clean import clean, clip
+from planner_app.view.wrap import Line, paragraphs
 
 
 class ExamplesScreen(ModalScreen["str | None"]):
@@ -34,13 +35,17 @@ class ExamplesScreen(ModalScreen["str | None"]):
                 classes="dialog-about",
                 markup=False,
             )
-            yield Picker([self._lines(card) for card in self._cards], id="picker")
+            yield Picker(self._items, id="picker")
             yield Static("Enter  run it      Esc  close", classes="dialog-keys", markup=False)
 
-    @staticmethod
-    def _lines(card: ExampleCard) -> tuple[Line, ...]:
-        first: Line = ((card.title or card.name, "title"),)
-        return (first, ((card.about, "dim"),)) if card.about else (first,)
+    def _items(self, cells: int) -> list[list[Line]]:
+        return [
+            [
+                *(((row, "title"),) for row in paragraphs(clean(card.title or card.name), cells)),
+                *((((clip(card.about, cells), "dim"),),) if card.about else ()),
+            ]
+            for card in self._cards
+        ]
 
     def on_picker_picked(self, message: Picker.Picked) -> None:
         """Closes with the choice."""

@@ -39,7 +39,7 @@ class FindScreen(HasNews, ModalScreen[None]):
             yield Input(
                 placeholder="Words in tasks, plans, code, output, pages, answers", id="words"
             )
-            yield Picker([], id="picker")
+            yield Picker(self._items, id="picker")
             yield Static(
                 "Enter  open      ↓  results      Esc  close", classes="dialog-keys", markup=False
             )
@@ -64,11 +64,12 @@ class FindScreen(HasNews, ModalScreen[None]):
         if number != self._asked or not self.is_mounted:
             return
         self._found = cast("Sequence[Found]", found)
-        picker = self.query_one(Picker)
-        cells = max(20, picker.size.width - 2)
-        items = [self._lines(each, cells) for each in self._found]
-        nothing = not items and self.query_one(Input).value.strip()
-        picker.set_items(items or ([[(("Nothing found.", "dim"),)]] if nothing else []))
+        self.query_one(Picker).set_items(self._items)
+
+    def _items(self, cells: int) -> Sequence[Sequence[Line]]:
+        if self._found or not self.query_one(Input).value.strip():
+            return [self._lines(each, cells) for each in self._found]
+        return [[(("Nothing found.", "dim"),)]]
 
     @staticmethod
     def _lines(found: Found, cells: int) -> tuple[Line, ...]:

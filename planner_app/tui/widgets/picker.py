@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,6 +15,9 @@ from planner_app.view.wrap import Line
 
 if TYPE_CHECKING:
     from rich.style import Style
+
+Items = Callable[[int], Sequence[Sequence[Line]]]
+"""Cells to the lines of each item."""
 
 
 class Picker(LinesView):
@@ -32,21 +35,29 @@ class Picker(LinesView):
 
         place: int
 
-    def __init__(self, items: Sequence[Sequence[Line]], *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, items: Items, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.cursor = 0
+        self._items = items
         self._owners: list[int] = []
-        self.set_items(items)
 
-    def set_items(self, items: Sequence[Sequence[Line]]) -> None:
+    def set_items(self, items: Items) -> None:
         """Other items; the cursor goes to the first."""
         self.cursor = 0
+        self._items = items
+        self._place()
+
+    def _place(self) -> None:
+        cells = self.size.width - self.scrollbar_size_vertical
+        if cells <= 0:
+            return
+        items = self._items(cells)
         self._owners = [place for place, lines in enumerate(items) for _ in lines]
         self.show([line for lines in items for line in lines])
 
     def on_resize(self) -> None:
-        """The scroll area follows the pane."""
-        self.resized()
+        """Lines are broken anew for the new width."""
+        self._place()
 
     def filled_lines(self) -> range:
         own = [y for y, owner in enumerate(self._owners) if owner == self.cursor]
