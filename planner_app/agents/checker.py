@@ -110,7 +110,7 @@ def read_reply(
     try:
         parsed = parse(text, schemas[purpose])
     except StructuredError as error:
-        return None, [f"{error.kind}: {error.message}"]
+        return None, [f"{error.kind}: {error.message}", *error.problems]
     if "truncated" in parsed.flags:
         return None, ["the text was cut off before its end; write it shorter"]
     value = parsed.value

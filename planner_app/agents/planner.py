@@ -190,7 +190,10 @@ def read_plan(state: RunState, text: str) -> tuple[Plan | None, list[str]]:
     try:
         parsed = parse(text, PlanReply)
     except StructuredError as error:
-        return None, [f"the plan could not be read ({error.kind}): {error.message}"]
+        return None, [
+            f"the plan could not be read ({error.kind}): {error.message}",
+            *error.problems,
+        ]
     if "truncated" in parsed.flags:
         return None, ["the plan was cut off before its end; write it shorter"]
     written = parsed.value

@@ -9,7 +9,7 @@ from typing import Literal
 from planner_app.domain.catalogue import Purpose
 from planner_app.domain.state import RunState
 
-Which = Literal["usd", "tokens", "seconds", "calls", "actions"]
+Which = Literal["usd", "tokens", "seconds", "calls", "actions", "daily_usd"]
 
 RESERVE_CALLS = 2
 """One answer and one check."""
@@ -73,6 +73,12 @@ def shortage(
         if spent.usd + promised + usd + kept_usd > limits.usd and (usd or spent.usd):
             return Shortage("usd", f"${spent.usd:.4f} of ${limits.usd:g}")
     return time_shortage(state, now) if share == 1.0 else None
+
+
+def raised(state: RunState, which: Which) -> dict[str, float | None]:
+    """The limit with as much again, as a person allows it."""
+    limit = state.budget.model_dump().get(which)
+    return {} if limit is None else {which: limit * 2}
 
 
 def time_shortage(state: RunState, now: datetime) -> Shortage | None:

@@ -370,6 +370,8 @@ class QuestionAsked(EventData):
     questions: list[AskedQuestion]
     deadline: str | None = None
     """ISO time after which the defaults stand; None: waits for ever."""
+    about: str = ""
+    """What a permission is for: the limit of a budget, a host; empty: the text says it."""
 
 
 class QuestionClosed(EventData):

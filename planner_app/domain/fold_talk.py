@@ -212,6 +212,7 @@ def _question_asked(state: RunState, event: Event, data: dict[str, Any]) -> RunS
         deadline=datetime.fromisoformat(deadline) if deadline else None,
         step_id=event.step_id,
         attempt=event.attempt,
+        about=data["about"],
     )
     state = state.model_copy(
         update={

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from planner_app.domain.budget import Shortage, raised
 from planner_app.domain.catalogue import (
     AskedQuestion,
     AttemptFinished,
+    BudgetUsedUp,
     QuestionAsked,
     QuestionKind,
     ReplanDecided,
@@ -35,10 +37,11 @@ def ask(
     now: datetime,
     step_id: str | None = None,
     attempt: int | None = None,
+    about: str = "",
 ) -> EventDraft:
-    """A question to the person; those about the task have a deadline, permissions have none."""
+    """A question to the person; what has a default has a deadline, other permissions have none."""
     deadline = None
-    if kind in {"clarify", "review", "ask_user"}:
+    if kind in {"clarify", "review", "ask_user", "budget"}:
         deadline = (now + timedelta(seconds=QUESTION_SECONDS)).isoformat()
     asked = questions[:MAX_QUESTIONS]
     share = QUESTIONS_BYTES // (5 * max(1, len(asked)))
@@ -49,7 +52,19 @@ def ask(
             AskedQuestion(text=cut(q.text, 4 * share), default=cut(q.default, share)) for q in asked
         ],
         deadline=deadline,
+        about=about,
     ).draft(step_id=step_id, attempt=attempt)
+
+
+def over_budget(state: RunState, short: Shortage, now: datetime) -> EventDraft:
+    """A limit is reached: the person is asked for more where they can be, else it is used up."""
+    asks = not (state.approve == "never" or state.no_input or state.headless)
+    if asks and raised(state, short.which):
+        question = Question(
+            text=f"The budget is used up ({short.detail}). Go on with as much again?"
+        )
+        return ask(state, "budget", [question], now, about=short.which)
+    return BudgetUsedUp(which=short.which, detail=short.detail).draft()
 
 
 def replanned(state: RunState, reason: str, *, fresh: bool) -> list[EventDraft]:

@@ -26,6 +26,8 @@ from planner_app.domain.state import Attempt, RunState, StepState
 
 MAX_ATTEMPTS = 2
 MAX_STALLS = 3
+MAX_ORPHANS = 4
+"""So often an action may be begun again after its driver ended."""
 REPORTS_TO_REVIEW = 4
 
 
@@ -158,6 +160,9 @@ def _decided(state: RunState, step: StepState, now: datetime) -> list[EventDraft
     key = step.step.id
     if attempt.next == "reported" and attempt.report is not None:
         return _concluded_report(state, step, attempt, attempt.report)
+    if attempt.next == "act" and _kills_its_driver(state, key, attempt):
+        why = f"the process that ran its action ended {MAX_ORPHANS} times"
+        return concluded(state, step, "failed", why)
     if attempt.next == "failed":
         return concluded(state, step, "failed", attempt.reason)
     verdict = loop_verdict(attempt.keys, attempt.nudged)
@@ -176,6 +181,11 @@ def _decided(state: RunState, step: StepState, now: datetime) -> list[EventDraft
         question = Question(text=f"May this action of step {key} run?")
         return [ask(state, "action", [question], now, key, attempt.number)]
     return []
+
+
+def _kills_its_driver(state: RunState, step_id: str, attempt: Attempt) -> bool:
+    base = f"action/{step_id}/{attempt.number}/{attempt.code_turn}"
+    return state.tries.get(base, 0) >= MAX_ORPHANS
 
 
 def _at_limit(state: RunState, step: StepState, attempt: Attempt) -> list[EventDraft]:

@@ -9,11 +9,14 @@ returned again.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import get_args
 
 from planner_app.domain import move_answers, move_changes, move_planning, move_steps
 from planner_app.domain.budget import (
     Shortage,
+    Which,
     action_shortage,
+    raised,
     shortage,
     time_ends,
     time_shortage,
@@ -23,6 +26,7 @@ from planner_app.domain.catalogue import (
     QuestionClosed,
     RunFinished,
     RunPhase,
+    UserBudgeted,
 )
 from planner_app.domain.events import EventDraft
 from planner_app.domain.move_types import CallModel, Move, Record, RunAction, WakeAt
@@ -82,9 +86,11 @@ def _payable(state: RunState, moves: list[Move], now: datetime) -> list[Move]:
     """
     if any(isinstance(move, Record) for move in moves):
         return moves
+    if any(question.kind == "budget" for question in state.questions.values()):
+        return []
     short: Shortage | None = time_shortage(state, now)
     if short is not None:
-        return _used_up(short)
+        return _record([move_changes.over_budget(state, short, now)])
     kept: list[Move] = []
     for move in moves:
         if isinstance(move, CallModel):
@@ -98,12 +104,8 @@ def _payable(state: RunState, moves: list[Move], now: datetime) -> list[Move]:
         else:
             short = short or lacking
     if short is not None and not kept and not state.open:
-        return _used_up(short)
+        return _record([move_changes.over_budget(state, short, now)])
     return kept
-
-
-def _used_up(short: Shortage) -> list[Move]:
-    return _record([BudgetUsedUp(which=short.which, detail=short.detail).draft()])
 
 
 def _record(drafts: list[EventDraft]) -> list[Move]:
@@ -129,7 +131,17 @@ def _closed_questions(state: RunState, now: datetime) -> list[EventDraft]:
         if question.kind == "plan" and closed.by == "default" and closed.how == "rejected":
             why = "nobody could be asked to approve the plan"
             drafts += move_changes.to_answer(state, why, needs_done=True)
+        if question.kind == "budget" and closed.how != "cancelled":
+            drafts.append(_budget_settled(state, question, closed))
     return drafts
+
+
+def _budget_settled(state: RunState, question: OpenQuestion, closed: QuestionClosed) -> EventDraft:
+    """More of what was asked for, or the limit as it stands."""
+    which = next(w for w in get_args(Which) if w == question.about)
+    if closed.how == "approved":
+        return UserBudgeted(limits=raised(state, which)).draft(actor="user")
+    return BudgetUsedUp(which=which, detail=question.questions[0][0]).draft()
 
 
 def _replied(question: OpenQuestion, how: Reply, text: str) -> QuestionClosed:
@@ -145,6 +157,8 @@ def _nobody_waits(state: RunState, question: OpenQuestion) -> bool:
         return state.phase != "planning"
     if question.kind == "review":
         return state.phase != "reviewing"
+    if question.kind == "budget":
+        return state.phase in {"answering", "checking"} or state.used_up is not None
     step = state.steps.get(question.step_id or "")
     if step is None:
         return False

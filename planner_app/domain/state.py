@@ -157,6 +157,8 @@ class OpenQuestion(_Frozen):
     scope: Literal["once", "run"] = "once"
     plan: Plan | None = None
     """The person's own edit, with a plan's approval."""
+    about: str = ""
+    """What a permission is for."""
 
 
 class OpenMove(_Frozen):

@@ -11,6 +11,7 @@ from planner_app import __version__
 from planner_app.agents.prompts import prompt_hashes
 from planner_app.domain.catalogue import RunClaimed, RunFinished
 from planner_app.domain.errors import FenceLost, HistoryError, PlannerError
+from planner_app.domain.events import EventDraft
 from planner_app.domain.fold import fold
 from planner_app.domain.moves import CallModel, Record, RunAction, WakeAt, next_moves
 from planner_app.domain.state import RunState
@@ -86,7 +87,7 @@ class _Driver:
     async def _take_over(self, crew: Crew) -> None:
         """What an earlier driver left under way is orphaned; the run is ours from here on."""
         state = self._log.state
-        drafts = left_behind(state)
+        drafts: list[EventDraft] = []
         drafts.append(
             RunClaimed(
                 worker_id=self._lease.worker_id,
@@ -98,6 +99,8 @@ class _Driver:
                 models=crew.models,
             ).draft()
         )
+        # After the claim, so that the time in which nobody drove the run is not run time.
+        drafts += left_behind(state)
         if state.started_at is None:
             drafts += await attachment_sources(self._log)
         await self._log.append(*drafts, durable=True)

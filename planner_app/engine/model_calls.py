@@ -12,9 +12,8 @@ from planner_app.agents.checker import checker_turn, correction_turn
 from planner_app.agents.executor import compacted, executor_turn
 from planner_app.agents.planner import planner_turn
 from planner_app.agents.turn import Surroundings, Turn
-from planner_app.domain.budget import shortage
+from planner_app.domain.budget import Shortage, Which, shortage
 from planner_app.domain.catalogue import (
-    BudgetUsedUp,
     ModelFailed,
     ModelFinished,
     ModelRetried,
@@ -23,6 +22,7 @@ from planner_app.domain.catalogue import (
     Role,
 )
 from planner_app.domain.events import EventDraft
+from planner_app.domain.move_changes import over_budget
 from planner_app.domain.move_types import CallModel
 from planner_app.domain.state import RunState
 from planner_app.engine.live import LiveStream, LiveText
@@ -101,11 +101,9 @@ class ModelCalls:
 
     async def perform(self, move: CallModel) -> None:
         """Make the call; afterwards its reply, or why there is none, is in the log."""
-        prepared = self._prepare(move)
-        if refused := self._unpaid(move, prepared):
-            await self._log.append(refused, durable=True)
+        prepared = await self._started(move)
+        if prepared is None:
             return
-        await self._start(move, prepared)
         with self._live.stream(move.id) as stream:
             try:
                 reply = await self._call(move, prepared, stream)
@@ -113,6 +111,28 @@ class ModelCalls:
                 await self._log.append(self._failed(move, prepared.spec, error), durable=True)
                 return
             await self._finish(move, prepared, reply, stream.pacing())
+
+    async def _started(self, move: CallModel) -> Prepared | None:
+        """The request, written down as started; None when no budget pays for it.
+
+        What is promised, told and paid is true of one moment: when another fact came between,
+        the request is prepared anew.
+        """
+        while self._log.state.final is None:
+            seq = self._log.state.last_seq
+            prepared = self._prepare(move)
+            refused = self._unpaid(move, prepared)
+            if refused is not None and move.purpose != "check" and _calls(self._log.state):
+                await self._fewer_calls(len(_calls(self._log.state)))
+                continue
+            started = refused or await self._start_draft(move, prepared)
+            if await self._log.append_at(seq, started):
+                return prepared if refused is None else None
+        return None
+
+    async def _fewer_calls(self, now: int) -> None:
+        """Waits until a call under way has ended: that may free what was reserved for it."""
+        await self._log.until(lambda state: len(_calls(state)) < now)
 
     # --- before ------------------------------------------------------------------------------
 
@@ -182,16 +202,17 @@ class ModelCalls:
     def _unpaid(self, move: CallModel, prepared: Prepared) -> EventDraft | None:
         """The fact that a budget does not allow the call; None: it does."""
         state, now = self._log.state, datetime.now(UTC)
-        left = self._daily_left()
-        if left is not None and (prepared.usd or 0.0) > left and move.purpose != "check":
-            detail = f"${left:.4f} are left of today's budget"
-            return BudgetUsedUp(which="daily_usd", detail=detail).draft()
         short = shortage(state, now, move.purpose, prepared.tokens, prepared.usd)
-        if short is None:
+        which: Which | None = short.which if short is not None else None
+        detail = short.detail if short is not None else ""
+        left = self._daily_left()
+        if which is None and left is not None and (prepared.usd or 0.0) > left:
+            which, detail = "daily_usd", f"all but ${max(0.0, left):.4f} of today's budget"
+        if which is None:
             return None
         if state.used_up is None and state.phase not in {"answering", "checking"}:
-            return BudgetUsedUp(which=short.which, detail=short.detail).draft()
-        message = f"the budget does not pay for it: {short.detail} are used"
+            return over_budget(state, Shortage(which, detail), now)
+        message = f"the budget does not pay for it: {detail} are used"
         return ModelFailed(
             role=move.role,
             purpose=move.purpose,
@@ -202,7 +223,7 @@ class ModelCalls:
             message=message,
         ).draft(**_where(move))
 
-    async def _start(self, move: CallModel, prepared: Prepared) -> None:
+    async def _start_draft(self, move: CallModel, prepared: Prepared) -> EventDraft:
         turn = prepared.turn
         encoded = [m.model_dump_json().encode() for m in turn.messages]
         shas = await self._log.put(*encoded)
@@ -211,21 +232,19 @@ class ModelCalls:
             state = self._log.state
             parent = state.requests.get(turn.conversation)
             shas = [*state.conversations.get(turn.conversation, ())[-1:], *shas]
-        await self._log.append(
-            ModelStarted(
-                role=move.role,
-                purpose=move.purpose,
-                conversation=turn.conversation,
-                model=prepared.spec.name,
-                profile=prepared.profile.family,
-                turn=move.turn,
-                parent_request=parent,
-                appended=shas,
-                params={"max_tokens": prepared.max_tokens},
-                reserved_tokens=prepared.tokens,
-                reserved_usd=prepared.usd,
-            ).draft(**_where(move), actor=move.role)
-        )
+        return ModelStarted(
+            role=move.role,
+            purpose=move.purpose,
+            conversation=turn.conversation,
+            model=prepared.spec.name,
+            profile=prepared.profile.family,
+            turn=move.turn,
+            parent_request=parent,
+            appended=shas,
+            params={"max_tokens": prepared.max_tokens},
+            reserved_tokens=prepared.tokens,
+            reserved_usd=prepared.usd,
+        ).draft(**_where(move), actor=move.role)
 
     # --- the call ----------------------------------------------------------------------------
 
@@ -368,6 +387,11 @@ def _usage(usage: Usage) -> ModelUsage:
         cached_tokens=usage.cached_tokens,
         source=usage.source,
     )
+
+
+def _calls(state: RunState) -> list[str]:
+    """The model calls under way."""
+    return [move_id for move_id, move in state.open.items() if move.kind == "model"]
 
 
 def _where(move: CallModel) -> dict[str, Any]:

@@ -53,16 +53,26 @@ class RunLog:
         """Record facts without waiting; they come before whatever is appended later."""
         self._started(drafts, durable=False)
 
-    def _started(self, drafts: Sequence[EventDraft], durable: bool) -> asyncio.Task[list[Event]]:
-        task = asyncio.create_task(self._append(drafts, durable))
+    def _started(
+        self, drafts: Sequence[EventDraft], durable: bool, only_at: int | None = None
+    ) -> asyncio.Task[list[Event]]:
+        task = asyncio.create_task(self._append(drafts, durable, only_at))
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
         return task
 
-    async def _append(self, drafts: Sequence[EventDraft], durable: bool) -> list[Event]:
+    async def append_at(self, seq: int, *drafts: EventDraft) -> bool:
+        """Record facts if nothing else was recorded since `seq`; False: something was."""
+        return bool(await asyncio.shield(self._started(drafts, durable=False, only_at=seq)))
+
+    async def _append(
+        self, drafts: Sequence[EventDraft], durable: bool, only_at: int | None
+    ) -> list[Event]:
         async with self._lock:
             if self.state.final is not None:
                 return []  # the run is over: what was still under way is no part of it
+            if only_at is not None and only_at != self.state.last_seq:
+                return []
             expected = self._expected(drafts)
             events = await self.history.append(
                 self.run_id, self._fence, drafts, summary=expected.summary(), durable=durable

@@ -29,7 +29,7 @@ async def settle(lease: Lease, history: History, queue: Queue) -> RunState:
         return log.state
     claimed = RunClaimed(worker_id=lease.worker_id, fence=lease.fence, version=__version__)
     drafts = [command_draft(command) for command in queue.unread_commands(lease.run_id)]
-    await log.append(*left_behind(log.state), claimed.draft(), *drafts, durable=True)
+    await log.append(claimed.draft(), *left_behind(log.state), *drafts, durable=True)
     while log.state.final is None and (log.state.cancel or log.state.phase != "queued"):
         moves = next_moves(log.state, datetime.now(UTC))
         if not moves or not isinstance(moves[0], Record):

@@ -62,7 +62,9 @@ class Story:
         self.events: list[Event] = []
         self.now = START
         self._state: RunState | None = None
-        self.say(RunCreated(**({"task_id": "t_story", "text": "a task"} | created)))
+        self.say(
+            RunCreated(**({"task_id": "t_story", "text": "a task", "approve": "never"} | created))
+        )
         if claimed:
             self.claim()
 

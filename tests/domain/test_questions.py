@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner_app.domain.catalogue import (
+    BudgetLimits,
     BudgetUsedUp,
     QuestionAsked,
     UserAnswered,
@@ -199,3 +200,29 @@ def test_any_batch_of_questions_fits_into_its_event(batch: list[tuple[str, str]]
     data = QuestionAsked.model_validate(ask(story.state, "clarify", questions, story.now).data)
     assert 1 <= len(data.questions) <= 8
     assert all(q.text for q, (text, _) in zip(data.questions, batch, strict=False) if text)
+
+
+def test_a_person_may_allow_more_than_the_budget() -> None:
+    told = Story(budget=BudgetLimits(calls=4), approve="outside").plan("a", "b:a").report("a")
+    asked = next(iter(told.state.questions.values()))
+    assert (asked.kind, asked.about) == ("budget", "calls")
+    assert told.due == []
+    told.say(UserApproved())
+    assert told.state.budget.calls == 8
+    assert told.due == ["act b"]
+
+
+def test_a_refused_budget_is_used_up_and_answered_from_the_reserve() -> None:
+    told = Story(budget=BudgetLimits(calls=4), approve="outside").plan("a", "b:a").report("a")
+    told.say(UserRejected(reason="no more"))
+    assert told.state.used_up == "calls"
+    assert told.state.phase == "answering"
+
+
+def test_without_anyone_to_ask_a_budget_is_used_up_at_once() -> None:
+    told = (
+        Story(budget=BudgetLimits(calls=4), approve="outside", headless=True)
+        .plan("a", "b:a")
+        .report("a")
+    )
+    assert told.state.used_up == "calls"
