@@ -178,7 +178,7 @@ async def test_a_used_up_budget_still_gives_an_answer(world: World) -> None:
     script.executor("a", code("1")).executor("a", report(result="one"))
     script.executor("b", code("2"))
     script.planner(answer("One, so far.", 1)).checker(check())
-    state = await world.run(script, budget=BudgetLimits(calls=6, actions=2))
+    state = await world.run(script, budget=BudgetLimits(calls=6, actions=2), headless=True)
     assert state.status == "partial"
     assert state.answer is not None
     assert state.answer.text == "One, so far."
