@@ -270,7 +270,7 @@ def _question_closed(state: RunState, event: Event, data: dict[str, Any]) -> Run
         note = Note(kind="rejected", text=f"The person refused the plan: {text}")
         return state.model_copy(update={"proposed": None, "outbox": (*state.outbox, note)})
     if approved and question.scope == "run":
-        what = "action" if question.kind == "action" else f"{question.kind} {text}"
+        what = "action" if question.kind == "action" else f"{question.kind} {question.about}"
         state = state.model_copy(update={"allowed": (*state.allowed, what)})
     if question.step_id is None or question.attempt is None:
         return state

@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from planner_app.broker.addresses import normal_url
 from planner_app.broker.broker import Broker
 from planner_app.broker.port import (
     NetPolicy,
@@ -23,6 +21,7 @@ from planner_app.broker.port import (
     ToolProblem,
     ToolValue,
 )
+from planner_app.broker.seen import SeenAddresses
 from planner_app.domain.catalogue import (
     ArtifactSaved,
     QuestionAsked,
@@ -39,7 +38,6 @@ from planner_app.sandbox.session import GuestCall, GuestReply, Session
 
 MAX_ARGS_BYTES = 4 * 1024
 MAX_ARTIFACT_BYTES = 50 * 1024 * 1024
-_ADDRESS = re.compile(r"https?://[^\s<>\"'\])}|\\^`]+")
 
 RecordKey = tuple[int, str, str, int]
 """Turn, name, canonical arguments, nth occurrence."""
@@ -90,9 +88,10 @@ class ToolCalls:
         self._log = log
         self._broker = broker
         self._policy = policy
-        self._seen = addresses_in(task)
-        for source in log.state.sources.values():
-            self._note_source(source.url, "")
+        self._seen = SeenAddresses()
+        self._seen.add_text(task)
+        self._noted: set[int] = set()
+        """Sources whose addresses count as seen already."""
 
     async def answer(self, lane: Lane, call: GuestCall) -> GuestReply:
         """Answer one call of an attempt's session. Never raises."""
@@ -189,16 +188,14 @@ class ToolCalls:
 
     def seen(self, url: str) -> bool:
         """Whether the address came from the task, a hit or a fetched page."""
+        for n, source in self._log.state.sources.items():
+            if n not in self._noted:
+                self._noted.add(n)
+                if source.url:
+                    self._seen.add(source.url)
+                if source.text is not None:
+                    self._seen.add_text(self._log.read(source.text))
         return url in self._seen
-
-    def _note_source(self, url: str | None, text: str) -> None:
-        if url:
-            self._seen |= addresses_in(url)
-        self._seen |= addresses_in(text)
-
-    def add_source(self, source: NewSource) -> None:
-        """A source's own address and those that it names count as seen from now on."""
-        self._note_source(source.url, source.text)
 
 
 class RunContext:
@@ -220,7 +217,6 @@ class RunContext:
         n, new = self._log.number(source.kind, source.url, sha)
         if new:
             self._sources.append((n, source))
-            self._calls.add_source(source)
         if n not in self.numbers:
             self.numbers.append(n)
         return n
@@ -256,13 +252,16 @@ class RunContext:
     async def approve(self, what: str, detail: str) -> bool:
         """Ask the person, where the run's approval mode lets a question be asked."""
         state = self._log.state
-        if f"network {detail}" in state.allowed or f"network {what}" in state.allowed:
+        if f"network {what}" in state.allowed:
             return True
         if state.approve == "never" or state.no_input or state.headless:
             return False
         question = Question(text=f"May this task {what}? {detail}"[:1000])
-        draft = ask(state, "network", [question], state.last_at, self._lane.step_id, None)
-        await self._log.append(draft.model_copy(update={"attempt": self._lane.attempt}))
+        lane = self._lane
+        draft = ask(
+            state, "network", [question], state.last_at, lane.step_id, lane.attempt, about=what
+        )
+        await self._log.append(draft)
         asked = QuestionAsked.model_validate(draft.data).question_id
         await self._log.until(lambda s: asked not in s.questions or s.final is not None)
         return asked in self._log.approved
@@ -320,17 +319,6 @@ def _shown(args: dict[str, Any]) -> dict[str, Any]:
     if len(canonical(args).encode("utf-8", "replace")) <= MAX_ARGS_BYTES:
         return args
     return {str(key)[:100]: str(value)[:200] for key, value in list(args.items())[:12]}
-
-
-def addresses_in(text: str) -> set[str]:
-    """The web addresses that a text names, in their normal form."""
-    found = set()
-    for match in _ADDRESS.findall(text):
-        try:
-            found.add(normal_url(match.rstrip(".,;:!?")))
-        except ToolProblem:
-            continue
-    return found
 
 
 def recorded_calls(events: list[Event], log: RunLog) -> dict[RecordKey, Recorded]:

@@ -222,3 +222,17 @@ async def test_an_answer_may_be_put_together_after_a_person_widens_the_budget(
     world.queue.command(run_id, "budget", {"limits": {"calls": 90}})
     state = await world.drive(run_id)
     assert (state.status, state.budget.calls) == ("done", 90)
+
+
+async def test_a_host_that_was_allowed_for_the_run_is_not_asked_for_again(world: World) -> None:
+    visit = "try:\n    fetch('https://elsewhere.example/{}')\nexcept ToolError as e:\n    print(e)"
+    script = one_action(visit.format("one")).executor("a", code(visit.format("two")))
+    script.executor("a", report()).checker(check())
+    run = Driven(world, world.submit(script, net="seen"))
+    asked = await run.until("question.asked")
+    assert (asked.data["kind"], asked.data["about"]) == ("network", "ask elsewhere.example")
+    await run.say("approve", scope="run")
+    state = await run.ended()
+    assert state.status == "done"
+    assert state.allowed == ("network ask elsewhere.example",)
+    assert len(world.events(run.run_id, "question.asked")) == 1
