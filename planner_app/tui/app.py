@@ -285,17 +285,18 @@ class PlannerApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every key of the screen in front is in the command palette too."""
-        seen: set[str] = set()
-        for active in screen.active_bindings.values():
+        from planner_app.tui.keys import keys_that_hold
+
+        seen = {"app.quit", "quit", "command_palette", "app.command_palette"}
+        for active in keys_that_hold(screen):
             binding = active.binding
-            said = binding.tooltip or binding.description
-            if not said or binding.action in seen or not active.enabled:
-                continue
-            if binding.action in ("quit", "command_palette") or active.node is None:
+            if binding.action in seen:
                 continue
             seen.add(binding.action)
+            said = binding.tooltip or binding.description
             run = self._runner(binding.action, active.node)
-            yield SystemCommand(binding.description, f"{said} ({binding.key})", run)
+            key = self.get_key_display(binding)
+            yield SystemCommand(binding.description, f"{said} ({key})", run)
         yield SystemCommand("Quit", "Leave; running tasks go on", self.action_quit)
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
         yield SystemCommand("Screenshot", "Save an SVG of the screen", self.deliver_screenshot)

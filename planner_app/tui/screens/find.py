@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 from planner_app.tui.gateway import Found
 from planner_app.tui.screens.base import HasNews
 from planner_app.tui.widgets.picker import Picker
-from planner_app.view.clean import clip, one_line
+from planner_app.view.clean import clip, one_line, width
 from planner_app.view.wrap import Line, Span
 
 QUIET_SECONDS = 0.15
@@ -80,8 +80,16 @@ class FindScreen(HasNews, ModalScreen[None]):
             spans += [(found.snippet[at:start], "dim"), (found.snippet[start:end], "match")]
             at = end
         spans.append((found.snippet[at:], "dim"))
-        safe = tuple((one_line_keep(text), role) for text, role in spans if text)
-        return (first, safe)
+        safe: list[Span] = []
+        left = cells
+        for text, role in spans:
+            piece = one_line_keep(text)
+            if width(piece) >= left:
+                safe.append((clip(piece, left), role))
+                break
+            safe.append((piece, role))
+            left -= width(piece)
+        return (first, tuple(safe))
 
     def on_key(self, event: events.Key) -> None:
         """Arrows go from the words to the results."""

@@ -11,6 +11,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
+from planner_app.tui.keys import keys_that_hold
 from planner_app.tui.widgets.panes import Pane
 from planner_app.view.clean import clip, pad
 from planner_app.view.status import RUN_LOOKS
@@ -22,7 +23,6 @@ MORE: tuple[tuple[str, str], ...] = (
     ("Ctrl+P", "all commands"),
     ("mouse", "click, double click, drag to select; Ctrl+C copies"),
 )
-_HIDDEN = ("ctrl+c", "super+c", "tab", "shift+tab")
 
 
 class HelpScreen(ModalScreen[None]):
@@ -63,14 +63,8 @@ class HelpScreen(ModalScreen[None]):
 def keys_of(front: Screen[object]) -> list[tuple[str, str]]:
     """(keys, what they do) that hold on a screen now; keys for the same action in one line."""
     found: dict[str, tuple[list[str], str]] = {}
-    own = [active for active in front.active_bindings.values() if active.node is front]
-    others = [active for active in front.active_bindings.values() if active.node is not front]
-    for active in (*own, *others):
+    for active in keys_that_hold(front):
         binding = active.binding
-        if binding.system or binding.key in _HIDDEN or not binding.description:
-            continue
-        if not active.enabled or binding.action.startswith(("scroll_", "page_", "cursor_")):
-            continue
         keys, _said = found.setdefault(binding.action, ([], binding.tooltip or binding.description))
         shown = front.app.get_key_display(binding)
         if shown not in keys:

@@ -31,12 +31,12 @@ class ReplayScreen(RunBase):
     """The player."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "play", "Play/pause", key_display="Space", priority=True),
+        Binding("space", "play", "Play", key_display="Space", priority=True),
         Binding("right", "step(1)", "Step", key_display="→", priority=True),
         Binding("left", "step(-1)", "Back a step", show=False, key_display="←", priority=True),
         Binding("plus,equals_sign", "speed(1)", "Speed", key_display="+ -"),
         Binding("minus", "speed(-1)", "Slower", show=False),
-        Binding("e", "error", "Next error"),
+        Binding("e", "error", "Error", tooltip="To the next thing that went wrong"),
         Binding("shift+right,full_stop", "milestone(1)", "Next part", show=False),
         Binding("shift+left,comma", "milestone(-1)", "Part before", show=False),
         Binding("home", "edge(0)", "Start", show=False, priority=True),
