@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ async def turns(runs: int) -> tuple[list[float], list[float]]:
                 await drive(lease, services, on_event=note)
                 await asyncio.to_thread(me.leave)
                 # The first turns open the sandbox; the last one reports.
-                for (t0, c0, o0), (t1, c1, o1) in zip(marks[1:-2], marks[2:-1], strict=True):
+                for (t0, c0, o0), (t1, c1, o1) in pairwise(marks[1:-1]):
                     commits.append(c1 - c0)
                     overheads.append((t1 - t0) - (c1 - c0) - (o1 - o0))
         history.close()

@@ -13,23 +13,8 @@ if TYPE_CHECKING:
 
 def open_models(settings: Settings, keys: Mapping[str, Key]) -> ModelClient:
     """The client by the settings and these keys. Nothing heavy is imported before a call."""
-    from planner_app.domain.teams import provider_of
+    from planner_app.engine.model_access import model_options
     from planner_app.models.client import open_client
-    from planner_app.models.litellm_client import LiteLLMOptions
-    from planner_app.models.prices import parse_price
-    from planner_app.models.profiles import ProfileBook
 
-    def key_for(model: str) -> str | None:
-        provider = provider_of(model)
-        names = () if provider is None else (provider.variable, *provider.other_variables)
-        return next((keys[name].secret for name in names if name in keys), None)
-
-    prices = settings.models.prices
-    return open_client(
-        LiteLLMOptions(
-            profiles=ProfileBook.load(settings.paths.profiles_file),
-            prices={n: parse_price(n, p.model_dump(exclude_none=True)) for n, p in prices.items()},
-            api_bases=settings.models.api_bases,
-            key_for=key_for,
-        )
-    )
+    secrets = {variable: key.secret for variable, key in keys.items()}
+    return open_client(model_options(settings, secrets))

@@ -19,7 +19,7 @@ from planner_app.broker.services import open_recorded, open_web
 from planner_app.domain.catalogue import Role
 from planner_app.domain.errors import ModelMissing
 from planner_app.domain.state import RunState
-from planner_app.domain.teams import TeamChoice, choose_team, provider_of
+from planner_app.domain.teams import TeamChoice, choose_team
 from planner_app.engine.recordings import load_recording
 from planner_app.examples.library import example_folder
 from planner_app.history import History
@@ -83,29 +83,11 @@ class Services:
             return self._client
 
     def _open_models(self) -> ModelClient:
+        from planner_app.engine.model_access import model_options
         from planner_app.models.client import open_client
-        from planner_app.models.litellm_client import LiteLLMOptions
-        from planner_app.models.prices import parse_price
-        from planner_app.models.profiles import ProfileBook
 
-        said = self.settings.models
-        options = LiteLLMOptions(
-            profiles=ProfileBook.load(self.settings.paths.profiles_file),
-            prices={
-                name: parse_price(name, price.model_dump(exclude_none=True))
-                for name, price in said.prices.items()
-            },
-            api_bases=said.api_bases,
-            key_for=self._key_for,
-        )
         load = partial(load_recording, self.history, self.queue)
-        return open_client(options, recordings=load)
-
-    def _key_for(self, model: str) -> str | None:
-        """The key of a model's provider; None: litellm looks by itself, or none is needed."""
-        provider = provider_of(model)
-        names = () if provider is None else (provider.variable, *provider.other_variables)
-        return next((self._keys[name] for name in names if name in self._keys), None)
+        return open_client(model_options(self.settings, self._keys), recordings=load)
 
     def default_models(self, team: str) -> dict[str, str]:
         """Role to model for a task that leaves it open; empty when nothing is configured."""

@@ -20,10 +20,10 @@ THOUGHT = "I think about it. Wait, six times seven is forty-two."
 
 
 async def planner(
-    loopback: LoopbackServer, *arguments: str, env: dict[str, str] | None = None
+    server: LoopbackServer, *arguments: str, env: dict[str, str] | None = None
 ) -> tuple[int, str, str]:
     """Runs the command with the server as its OpenAI; exit code, stdout, stderr."""
-    settings = {"OPENAI_API_KEY": "sk-" + "test" * 10, "OPENAI_API_BASE": loopback.base}
+    settings = {"OPENAI_API_KEY": "sk-" + "test" * 10, "OPENAI_API_BASE": server.base}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -37,6 +37,14 @@ async def planner(
     async with asyncio.timeout(100):
         out, err = await process.communicate()
     return process.returncode or 0, out.decode(), err.decode()
+
+
+def believe_in_orphan_thoughts(home: Path) -> None:
+    """A profile of the person's own: these models begin inside their reasoning."""
+    home.mkdir()
+    home.joinpath("profiles.toml").write_text(
+        '[[profile]]\nmatch = ["*thinker", "*coder", "*judge"]\nthink_mode = "assume_think"\n'
+    )
 
 
 def serve_a_task(server: LoopbackServer, form: Form) -> None:
@@ -59,10 +67,7 @@ async def test_a_task_runs_whatever_way_the_models_think(
 ) -> None:
     serve_a_task(loopback, form)
     if form == "orphan":
-        planner_home.mkdir()
-        planner_home.joinpath("profiles.toml").write_text(
-            '[[profile]]\nmatch = ["*thinker", "*coder", "*judge"]\nthink_mode = "assume_think"\n'
-        )
+        believe_in_orphan_thoughts(planner_home)
     models = ["--planner", "openai/thinker", "--executor", "openai/coder"]
     status, out, err = await planner(
         loopback,
