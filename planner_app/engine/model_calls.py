@@ -19,6 +19,7 @@ from planner_app.domain.catalogue import (
     ModelRetried,
     ModelStarted,
     ModelUsage,
+    NoteAdded,
     Role,
 )
 from planner_app.domain.events import EventDraft
@@ -347,7 +348,8 @@ class ModelCalls:
             thinking=_thinking(reply, prepared.profile, self._around.task),
         ).draft(**_where(move), actor=move.role, blobs=blobs)
         outcome = await self._outcomes.read(move, reply, blobs["text"])
-        await self._log.append(finished, *outcome, durable=True)
+        warnings = [NoteAdded(text=w[:500]).draft(**_where(move)) for w in reply.warnings[:5]]
+        await self._log.append(finished, *warnings, *outcome, durable=True)
 
 
 def answer_schema(data: dict[str, Any]) -> dict[str, Any]:
