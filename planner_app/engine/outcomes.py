@@ -31,15 +31,17 @@ from planner_app.domain.events import MAX_DATA_BYTES, EventDraft
 from planner_app.domain.move_types import CallModel
 from planner_app.domain.plan import Answer, CheckVerdict, Evidence, Report, Review
 from planner_app.domain.state import Attempt, RunState
+from planner_app.engine.handover import (
+    keep_artifacts,
+    keep_values,
+    keep_workspace,
+    left_files,
+)
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.sessions import Sessions
-from planner_app.engine.tool_calls import MAX_ARTIFACT_BYTES, Lane, artifact_draft, source_draft
+from planner_app.engine.tool_calls import Lane, source_draft
 from planner_app.models.port import Message, ModelReply
-from planner_app.sandbox.session import Exported, Session
 
-MAX_VALUE_BYTES = 100 * 1024 * 1024
-MAX_WORKSPACE_BYTES = 100 * 1024 * 1024
-PREVIEW_CHARS = 400
 ANSWER_HEAD_CHARS = 8_000
 
 
@@ -189,21 +191,21 @@ class Outcomes:
         facts: list[EventDraft] = []
         values: dict[str, Any] = {}
         blobs: dict[str, str] = {}
+        key = move.step_id or ""
         try:
-            session, lane = await self._sessions.get(move.step_id or "", attempt.number)
-            exported = await session.export(report.values, MAX_VALUE_BYTES)
-            for name, value in exported.items():
-                values[name], sha = await self._exported(value)
-                if sha is not None:
-                    blobs[f"value:{name}"] = sha
-            saved, missing = await self._artifacts(session, report, lane)
+            session, _ = await self._sessions.get(key, attempt.number)
+            values, blobs = await keep_values(self._log, session, report.values)
+            saved, missing = await keep_artifacts(self._log, session, report.artifacts, key)
             facts += saved
             if missing:
                 facts.append(NoteAdded(text=f"no such file: {', '.join(missing)}"[:500]).draft())
                 left = [name for name in report.artifacts if name not in missing]
                 report = report.model_copy(update={"artifacts": left})
-            workspace = await self._workspace(session)
-            if workspace is not None:
+            files = await session.list_files()
+            if report.verdict == "done":
+                more = left_files(self._log, files, key, report.artifacts)
+                facts += (await keep_artifacts(self._log, session, more, key))[0]
+            if (workspace := await keep_workspace(self._log, session, files)) is not None:
                 blobs["workspace"] = workspace
         except PlannerError as error:
             facts.append(NoteAdded(text=f"the sandbox was lost at the report: {error}").draft())
@@ -217,50 +219,6 @@ class Outcomes:
         self, report: Report, values: dict[str, Any], blobs: dict[str, str], n: int | None
     ) -> EventDraft:
         return StepReported(report=report, values=values, source_id=n).draft(blobs=blobs)
-
-    async def _exported(self, value: Exported) -> tuple[dict[str, Any], str | None]:
-        """How a variable is recorded, and the blob with its bytes."""
-        if value.kind == "json":
-            data = json.dumps(value.value, ensure_ascii=False).encode("utf-8", "replace")
-            preview = data.decode()[:PREVIEW_CHARS]
-        elif value.kind == "pickle":
-            data, preview = value.blob, value.summary[:PREVIEW_CHARS]
-        else:
-            why = value.error[:200] or "there is no such variable"
-            return {"kind": "failed", "preview": f"not handed on: {why}", "bytes": 0}, None
-        sha = (await self._log.put(data))[0]
-        entry = {
-            "kind": value.kind,
-            "preview": preview,
-            "bytes": len(data),
-            "type": value.type_name[:100],
-        }
-        return entry, sha
-
-    async def _artifacts(
-        self, session: Session, report: Report, lane: Lane
-    ) -> tuple[list[EventDraft], list[str]]:
-        drafts, missing = [], []
-        for name in report.artifacts:
-            if name in self._log.state.artifacts:
-                continue
-            try:
-                data = await session.read_file(name, MAX_ARTIFACT_BYTES)
-            except (PlannerError, OSError):
-                missing.append(name)
-                continue
-            drafts.append(await artifact_draft(self._log, name, "", data, lane.step_id))
-        return drafts, missing
-
-    async def _workspace(self, session: Session) -> str | None:
-        """The workspace as a tar, when the attempt left files beside the attachments."""
-        files = await session.list_files()
-        attached = {a.name for a in self._log.state.attachments}
-        left = [f for f in files if f.name not in attached]
-        if not left or sum(f.bytes for f in files) > MAX_WORKSPACE_BYTES:
-            return None
-        pieces = [piece async for piece in session.export_workspace()]
-        return (await self._log.put(b"".join(pieces)))[0]
 
     async def _computed(
         self, move: CallModel, attempt: Attempt, report: Report, values: dict[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 from planner_app.agents.observation import observation_body
@@ -13,6 +13,7 @@ from planner_app.domain.errors import SandboxError
 from planner_app.domain.events import Event
 from planner_app.domain.loops import observation_key
 from planner_app.domain.state import Attempt, RunState, StepState
+from planner_app.engine.handover import give_workspace
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.tool_calls import Lane, ToolCalls, recorded_calls
 from planner_app.sandbox.limits import Limits
@@ -29,7 +30,6 @@ from planner_app.sandbox.session import (
 
 REBUILD_SECONDS = 60.0
 """Recorded run time above which a session is not rebuilt."""
-_CHUNK = 256 * 1024
 
 
 class Sessions:
@@ -114,8 +114,7 @@ class Sessions:
         for dep in step.step.deps:
             workspace = state.steps[dep].workspace
             if workspace is not None:
-                data = (await self._log.history.load_blobs([workspace]))[workspace]
-                await session.import_workspace(_pieces(data))
+                await give_workspace(self._log, session, workspace)
         for attached in state.attachments:
             data = (await self._log.history.load_blobs([attached.sha256]))[attached.sha256]
             await session.write_file(attached.name, data)
@@ -232,8 +231,3 @@ class Sessions:
         """Close all."""
         lanes, self._lanes = list(self._lanes.values()), {}
         await asyncio.gather(*(lane.session.close() for lane in lanes if lane.session is not None))
-
-
-async def _pieces(data: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), _CHUNK):
-        yield data[start : start + _CHUNK]

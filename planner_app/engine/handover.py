@@ -1,0 +1,150 @@
+"""What an attempt leaves to those after it: variables, its workspace, and artifacts.
+
+A workspace is kept in pieces of 1 MiB, so that 100 MB never stand in the host's memory at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from planner_app.domain.errors import PlannerError
+from planner_app.domain.events import EventDraft
+from planner_app.domain.state import RunState
+from planner_app.engine.run_log import RunLog
+from planner_app.engine.tool_calls import MAX_ARTIFACT_BYTES, artifact_draft
+from planner_app.sandbox.session import Exported, FileInfo, Session
+
+MAX_VALUE_BYTES = 100 * 1024 * 1024
+MAX_WORKSPACE_BYTES = 100 * 1024 * 1024
+MAX_LEFT_FILES = 20
+"""Files that become artifacts without being named."""
+MAX_LEFT_BYTES = 10 * 1024 * 1024
+PREVIEW_CHARS = 400
+_PIECE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A kept workspace."""
+
+    pieces: tuple[str, ...]
+    """sha256 of the parts of its tar, in order."""
+    files: dict[str, int]
+    """Name to size."""
+
+    def to_json(self) -> bytes:
+        """As it is stored."""
+        return json.dumps({"pieces": self.pieces, "files": self.files}).encode()
+
+    @classmethod
+    def read(cls, log: RunLog, sha: str) -> Workspace:
+        """From its blob. Raises NotFound."""
+        data = json.loads(log.read(sha))
+        return cls(tuple(data["pieces"]), data["files"])
+
+
+async def keep_values(
+    log: RunLog, session: Session, names: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """How each variable is recorded, and the blobs with their bytes."""
+    values: dict[str, Any] = {}
+    blobs: dict[str, str] = {}
+    for name, value in (await session.export(names, MAX_VALUE_BYTES)).items() if names else ():
+        values[name], sha = await _kept(log, value)
+        if sha is not None:
+            blobs[f"value:{name}"] = sha
+    return values, blobs
+
+
+async def _kept(log: RunLog, value: Exported) -> tuple[dict[str, Any], str | None]:
+    if value.kind == "json":
+        data = json.dumps(value.value, ensure_ascii=False).encode("utf-8", "replace")
+        preview = data[: 4 * PREVIEW_CHARS].decode("utf-8", "ignore")[:PREVIEW_CHARS]
+    elif value.kind == "pickle":
+        data, preview = value.blob, value.summary[:PREVIEW_CHARS]
+    else:
+        why = value.error[:200] or "there is no such variable"
+        return {"kind": "failed", "preview": f"not handed on: {why}", "bytes": 0}, None
+    sha = (await log.put(data))[0]
+    entry = {
+        "kind": value.kind,
+        "preview": preview,
+        "bytes": len(data),
+        "type": value.type_name[:100],
+    }
+    return entry, sha
+
+
+async def keep_artifacts(
+    log: RunLog, session: Session, names: Sequence[str], step_id: str
+) -> tuple[list[EventDraft], list[str]]:
+    """The named files as artifacts, and those names that are no file."""
+    drafts, missing = [], []
+    for name in names:
+        if name in log.state.artifacts:
+            continue
+        try:
+            data = await session.read_file(name, MAX_ARTIFACT_BYTES)
+        except (PlannerError, OSError):
+            missing.append(name)
+            continue
+        drafts.append(await artifact_draft(log, name, "", data, step_id))
+    return drafts, missing
+
+
+def left_files(
+    log: RunLog, files: Sequence[FileInfo], step_id: str, named: Sequence[str]
+) -> list[str]:
+    """Files that the attempt made itself and did not name; they become artifacts too."""
+    known = {*log.state.artifacts, *named}
+    given = _given(log, log.state, step_id)
+    return [
+        file.name
+        for file in files
+        if file.name not in known
+        and given.get(file.name) != file.bytes
+        and 0 < file.bytes <= MAX_LEFT_BYTES
+        and not any(part.startswith((".", "__")) for part in file.name.split("/"))
+    ][:MAX_LEFT_FILES]
+
+
+def _given(log: RunLog, state: RunState, step_id: str) -> dict[str, int]:
+    """Files that were there before the attempt: attachments, and the workspaces of other steps."""
+    given = {attached.name: attached.bytes for attached in state.attachments}
+    for dep in state.steps[step_id].step.deps:
+        sha = state.steps[dep].workspace
+        if sha is not None:
+            given |= Workspace.read(log, sha).files
+    return given
+
+
+async def keep_workspace(log: RunLog, session: Session, files: Sequence[FileInfo]) -> str | None:
+    """The workspace's blob; None: only attachments are there, or the files are too big."""
+    attached = {a.name for a in log.state.attachments}
+    if all(file.name in attached for file in files):
+        return None
+    if sum(file.bytes for file in files) > MAX_WORKSPACE_BYTES:
+        return None
+    pieces: list[str] = []
+    buffer = bytearray()
+    async for chunk in session.export_workspace():
+        buffer += chunk
+        while len(buffer) >= _PIECE:
+            pieces += await log.put(bytes(buffer[:_PIECE]))
+            del buffer[:_PIECE]
+    pieces += await log.put(bytes(buffer))
+    kept = Workspace(tuple(pieces), {file.name: file.bytes for file in files})
+    return (await log.put(kept.to_json()))[0]
+
+
+async def give_workspace(log: RunLog, session: Session, sha: str) -> None:
+    """Unpack a kept workspace into a session's own."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for piece in Workspace.read(log, sha).pieces:
+            yield (await log.history.load_blobs([piece]))[piece]
+
+    await session.import_workspace(chunks())
