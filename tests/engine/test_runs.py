@@ -296,7 +296,8 @@ async def test_inputs_are_bound_again_when_a_process_was_lost(world: World) -> N
 
 async def test_a_large_workspace_goes_on_and_new_files_become_artifacts(world: World) -> None:
     script = Script().planner(plan({"id": "a"}, {"id": "b", "deps": ["a"]}))
-    make = "import os\nopen('big.bin', 'wb').write(os.urandom(20_000_000))\nopen('n.txt', 'w').write('1')"
+    make = "import os\nopen('big.bin', 'wb').write(os.urandom(20_000_000))"
+    make += "\nopen('n.txt', 'w').write('1')"
     script.executor("a", code(make)).executor("a", report())
     script.executor("b", code("import os\nos.stat('big.bin').st_size"))
     script.executor("b", report()).planner(answer("So.", 1)).checker(check())
