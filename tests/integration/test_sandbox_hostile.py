@@ -119,6 +119,15 @@ async def test_the_tools_after(session: Session, tools: Toolbox, name: str) -> N
     assert (await session.run("echo(7)")).value == "7"
 
 
+async def test_a_caller_that_never_stops_sending_costs_the_supervisor_little(
+    session: Session,
+) -> None:
+    for _ in range(2):
+        await attack(session, TOOLS["an endless call"])
+    code = "int(open('/proc/1/status').read().split('VmRSS:')[1].split()[0])"
+    assert int((await session.run(code)).value or "") < 60_000  # KiB
+
+
 async def test_a_gigabyte_of_output_adds_nothing_to_the_host(session: Session) -> None:
     memory = resident_bytes()
     code = "import os\nfor _ in range(16_000): os.write(1, b'x' * 65536)"
