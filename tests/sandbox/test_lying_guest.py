@@ -14,6 +14,7 @@ from planner_app.domain.errors import SandboxError
 from planner_app.sandbox import guest_session, transfers
 from planner_app.sandbox.guest_session import GuestSession
 from planner_app.sandbox.session import (
+    JSON,
     FileTooLarge,
     GuestCall,
     GuestReply,
@@ -306,7 +307,8 @@ def transfer_that_says(*words: tuple[Frame, bytes]) -> LyingGuest:
 
 
 async def test_a_file_larger_than_it_was_said_to_be_is_cut_off() -> None:
-    guest = transfer_that_says(*[({"t": "chunk"}, bytes(1000))] * 10, ({"t": "done"}, b""))
+    piece: tuple[Frame, bytes] = ({"t": "chunk"}, bytes(1000))
+    guest = transfer_that_says(*[piece] * 10, ({"t": "done"}, b""))
     session = await session_with(guest)
     with pytest.raises(FileTooLarge):
         await session.read_file("x", 5000)
@@ -315,7 +317,8 @@ async def test_a_file_larger_than_it_was_said_to_be_is_cut_off() -> None:
 
 
 async def test_an_endless_file_ends_the_session_before_it_fills_the_memory() -> None:
-    guest = transfer_that_says(*[({"t": "chunk"}, bytes(1 << 20))] * 60)
+    piece: tuple[Frame, bytes] = ({"t": "chunk"}, bytes(1 << 20))
+    guest = transfer_that_says(*[piece] * 60)
     session = await session_with(guest)
     tracemalloc.start()
     try:
@@ -329,7 +332,7 @@ async def test_an_endless_file_ends_the_session_before_it_fills_the_memory() -> 
 
 
 async def test_a_list_of_lies_gives_only_clean_names() -> None:
-    entries = [
+    entries: list[JSON] = [
         ["ok.txt", 5, 1.0],
         ["../up", 5, 1.0],
         ["/root", 5, 1.0],
