@@ -362,9 +362,10 @@ async def memory_and_imports(client: Any, rounds: int) -> list[str | Row]:
 async def measure(rounds: int) -> None:
     import docker
 
-    from planner_app.sandbox.image import image_tag
+    from planner_app.sandbox.image import ensure_image
 
-    image, client = image_tag(), docker.from_env()
+    client = docker.from_env()
+    image = ensure_image(client)
     print(f"{'milliseconds':34}{'median':>9}{'p95':>9}{'':10}   bar")
 
     def show(rows: Sequence[str | Row]) -> None:
