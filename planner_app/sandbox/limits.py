@@ -58,7 +58,7 @@ _RULES: Mapping[str, _Rule] = {
     "grace_seconds": _Rule("seconds", 0.05, 600, "2s"),
     "output_bytes": _Rule("bytes", KIB, 64 * MIB, "1m"),
     "tail_bytes": _Rule("bytes", 0, MIB, "8k"),
-    "result_chars": _Rule("count", 100, 200_000, "20000"),
+    "result_chars": _Rule("count", 100, 50_000, "20000"),
 }
 _SHORT_NAMES = {
     "memory": "memory_bytes",

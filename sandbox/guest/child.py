@@ -7,12 +7,14 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from mmap import mmap
+from os import _exit
 
 from . import lockdown
 from .config import Place
-from .frames import MAX_JSON_FROM_HOST, Message, Parser, pack
+from .frames import MAX_CALL_BYTES, Message, Parser, pack
 from .loop import Loop, Outbox
-from .worker import Worker
+from .worker import ANNOUNCEMENT, Worker
 
 CONTROL_FD = 200
 """Out of the way of the small numbers that code closes or reuses."""
@@ -38,28 +40,32 @@ class Child:
         ours, theirs = socket.socketpair()
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
+        self._announced = mmap(-1, ANNOUNCEMENT.size)
         self.pid = os.fork()
         if self.pid == 0:
-            _become_worker(place, theirs.fileno(), out_write, err_write)
+            _become_worker(place, theirs.fileno(), out_write, err_write, self._announced)
         theirs.close()
         os.close(out_write)
         os.close(err_write)
         ours.setblocking(False)
         self._control = ours
-        self._parser = Parser(MAX_JSON_FROM_HOST)
+        self._parser = Parser(MAX_CALL_BYTES)  # some room is left for what is added
         self._outbox = Outbox(loop, ours.fileno(), self._unwritable, lambda: None)
         self._pipes = {"stdout": out_read, "stderr": err_read}
         for fd in self._pipes.values():
             os.set_blocking(fd, False)
         self._listening = False
         self._paused = False
+        self.ready = False
         self.closed = False
         loop.on_readable(ours.fileno(), self._read_control)
 
     def send(self, message: Message, blob: bytes = b"") -> None:
         self._outbox.push(pack(message, blob))
 
-    def interrupt(self) -> None:
+    def interrupt(self, operation: int) -> None:
+        """Stop an operation. It is announced first: signals of others are not believed."""
+        ANNOUNCEMENT.pack_into(self._announced, 0, operation)
         try:
             os.kill(self.pid, signal.SIGINT)
         except ProcessLookupError:
@@ -140,13 +146,14 @@ class Child:
         self._outbox.close()
         self._loop.on_readable(self._control.fileno(), None)
         self._control.close()
+        self._announced.close()
         for fd in self._pipes.values():
             self._loop.on_readable(fd, None)
             os.close(fd)
         self._pipes.clear()
 
 
-def _become_worker(place: Place, control: int, out: int, err: int) -> None:
+def _become_worker(place: Place, control: int, out: int, err: int, announced: mmap) -> None:
     """In the forked child: shed everything of the supervisor, then run the worker. No return."""
     status = 70
     try:
@@ -163,10 +170,10 @@ def _become_worker(place: Place, control: int, out: int, err: int) -> None:
         os.closerange(CONTROL_FD + 1, 4096)
         if place.contained:
             lockdown.confine(traceable=True)
-        Worker(place, CONTROL_FD).serve()
+        Worker(place, CONTROL_FD, announced).serve()
         status = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
         sys.stderr.flush()
     finally:
-        os._exit(status)
+        _exit(status)

@@ -72,6 +72,7 @@ class Engine:
         try:
             import inspect  # noqa: F401
             import random  # noqa: F401
+            import tokenize  # noqa: F401
             import traceback  # noqa: F401
         except BaseException as error:  # an action has patched what imports need
             print(f"the session could not get ready for errors: {error!r:.200}", file=sys.stderr)

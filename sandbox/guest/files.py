@@ -8,6 +8,7 @@ import stat
 MAX_WATCHED = 2000
 MAX_DEPTH = 8
 MAX_TOLD = 200
+MAX_NAME = 300
 
 Seen = dict[str, tuple[int, int, int]]
 
@@ -26,7 +27,8 @@ class Workspace:
     def changes(self) -> list[str]:
         """Names that are new or changed since the last look, which this is, too."""
         before, self._before = self._before, self._scan()
-        return [name for name, seen in self._before.items() if before.get(name) != seen][:MAX_TOLD]
+        changed = [name for name, seen in self._before.items() if before.get(name) != seen]
+        return [name for name in changed if len(name) <= MAX_NAME][:MAX_TOLD]
 
     def _scan(self) -> Seen:
         found: Seen = {}

@@ -65,7 +65,7 @@ class Parser:
             if len(buffer) < end:
                 return
             self.json_size = json_size
-            message = decode(bytes(buffer[8 : 8 + json_size]))
+            text = bytes(buffer[8 : 8 + json_size])
             blob = bytes(memoryview(buffer)[8 + json_size : end]) if blob_size else b""
-            del buffer[:end]
-            yield message, blob
+            del buffer[:end]  # before anything can go wrong, so that nothing piles up
+            yield decode(text), blob

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from time import monotonic
 
 STREAMS = ("stdout", "stderr")
@@ -74,9 +75,12 @@ class Operation:
     """One request of the host that the worker serves."""
 
     def __init__(
-        self, number: int, seconds: float | None, grace: float, cap: int, tail: int
+        self, number: int, kind: str, seconds: float | None, grace: float, cap: int, tail: int
     ) -> None:
         self.number = number
+        self.kind = kind
+        self.key = os.urandom(8).hex()
+        """Echoed by the worker in each frame, so that none can be forged for a later operation."""
         self.grace = grace
         self.started = monotonic()
         self.clock = Clock(seconds)

@@ -37,7 +37,7 @@ class Connection:
         self._relay = relay
         self._loop = loop
         self._parser = Parser(MAX_CALL_BYTES, 0)
-        self._outbox = Outbox(loop, sock.fileno(), self._drop, lambda: None)
+        self._outbox = Outbox(loop, sock.fileno(), self._drop, self._wrote)
         loop.on_readable(sock.fileno(), self._read)
 
     def _read(self) -> None:
@@ -52,19 +52,28 @@ class Connection:
             return
         try:
             for message, _ in self._parser.feed(data):
-                if self.call is not None or self.answered_at is not None:
+                if self.call is not None:
                     raise ProtocolError("one call per connection")
                 self.size = self._parser.json_size
                 self._relay.accept_call(self, message)
+                if self.answered_at is not None:
+                    return
         except ProtocolError as error:
             limit = MAX_CALL_BYTES
             self.answer({"ok": False, "error": f"call refused: {error} (limit {limit} bytes)"})
 
     def answer(self, message: Message, blob: bytes = b"") -> None:
-        """Send the reply; the connection ends when the caller has read it, or after a while."""
+        """Send the reply. Nothing more is read, and the connection ends once it is written."""
         if self.answered_at is None and self.sock.fileno() >= 0:
             self.answered_at = monotonic()
+            self._loop.on_readable(self.sock.fileno(), None)
             self._outbox.push(pack(message, blob))
+            if self._outbox.size:
+                self._relay.await_reader()
+
+    def _wrote(self) -> None:
+        if self.answered_at is not None and not self._outbox.size:
+            self._drop()
 
     @property
     def unread(self) -> int:
@@ -143,9 +152,11 @@ class Relay:
         if sum(c.unread for c in self._connections) + len(blob) > MAX_UNREAD_BYTES:
             message, blob = {"ok": False, "error": "too many replies that nobody reads"}, b""
         connection.answer(message, blob)
-        if connection.unread:
-            self._unread_timer.at = self._unread_timer.at or monotonic() + UNREAD_SECONDS
         return connection.held_by
+
+    def await_reader(self) -> None:
+        """A caller has not read its whole reply yet: it has a while to do so."""
+        self._unread_timer.at = self._unread_timer.at or monotonic() + UNREAD_SECONDS
 
     def _drop_unread(self) -> None:
         now = monotonic()

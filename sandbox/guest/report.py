@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from traceback import TracebackException
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+LEAST_RECURSION = 1000
 DEEP, LAST_FRAMES = 5000, 200
 """Of a stack deeper than the one, only so many frames as the other says are looked at."""
 LONG_COLLECTION = 5000
@@ -107,6 +108,8 @@ def describe_error(error: BaseException, cap: int) -> Message:
 def _traceback(error: BaseException) -> str:
     from traceback import TracebackException
 
+    if sys.getrecursionlimit() < LEAST_RECURSION:
+        sys.setrecursionlimit(LEAST_RECURSION)  # an action that made it smaller is told in full
     limit = None if _depth(error) <= DEEP else -LAST_FRAMES
     told = TracebackException.from_exception(error, limit=limit)
     seen: set[int] = set()

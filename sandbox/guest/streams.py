@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
-from os import dup2
+from os import _exit, dup2
 
 SAVED_OUT, SAVED_ERR = 201, 202
 NO_KEYBOARD = (
@@ -69,7 +68,7 @@ class Streams:
             dup2(SAVED_OUT, 1)
             dup2(SAVED_ERR, 2)
         except OSError:
-            os._exit(71)  # the action closed our spare descriptors: nothing can be shown any more
+            _exit(71)  # the action closed our spare descriptors: nothing can be shown any more
         if self._out.closed or self._err.closed:
             self._fresh()
         else:

@@ -69,6 +69,8 @@ class Supervisor:
         self._operation: Operation | None = None
         self._configuration: Message = {"t": "configure", "id": 0}
         self._generation = 0
+        self._setup_key = ""
+        """Of the configuration that a restarted worker works on; empty when it has done so."""
         self._deaths = 0
         """Workers in a row that ended before they had served anything."""
         self._paused = False
@@ -170,6 +172,7 @@ class Supervisor:
         limits = self._configuration
         operation = Operation(
             number,
+            str(message.get("t")),
             _number(seconds, 0.0) if seconds is not None else None,
             _number(message.get("grace"), 2.0),
             int(_number(limits.get("output_bytes"), 1 << 20)),
@@ -180,6 +183,7 @@ class Supervisor:
         if self._files_moved and message.get("t") == "exec":
             message["rescan"] = True
             self._files_moved = False
+        message["key"] = operation.key
         self._child.send(message, blob)
         self._child.listen(True)
 
@@ -192,7 +196,7 @@ class Supervisor:
         now = monotonic()
         self._again.at = now + REPEAT_INTERRUPT
         self._kill.at = now + operation.grace
-        self._child.interrupt()
+        self._child.interrupt(operation.number)
 
     def _interrupt_again(self) -> None:
         """A signal that came during an import was put off: send it until it has an effect."""
@@ -200,7 +204,7 @@ class Supervisor:
             if self._kill.at is None:  # the pause after a tool's reply that ends the action
                 self._stop_operation(self._operation.cause)
                 return
-            self._child.interrupt()
+            self._child.interrupt(self._operation.number)
             self._again.at = monotonic() + REPEAT_INTERRUPT
 
     def _time_is_up(self) -> None:
@@ -252,7 +256,8 @@ class Supervisor:
         if self._deaths > MAX_DEATHS:
             self._give_up("each new process died before it had served anything")
         if self._generation > 1:
-            self._child.send(self._configuration)
+            self._setup_key = os.urandom(8).hex()
+            self._child.send({**self._configuration, "key": self._setup_key})
         if self._paused:
             self._child.pause(True)
 
@@ -262,13 +267,24 @@ class Supervisor:
 
     def _serve_child(self, message: Message, blob: bytes) -> None:
         kind, operation = message.get("t"), self._operation
-        if kind == "ready":
+        key = message.pop("key", None)
+        if kind == "ready" and not self._child.ready:
+            self._child.ready = True
             self.send({"t": "ready", "generation": self._generation, "pid": self._child.pid})
-        elif operation is None or message.get("id") != operation.number:
-            if kind == "result":
-                self._deaths = 0  # of the configuration, after a restart
-            return  # late, or forged
-        elif kind == "result":
+        elif kind == "result" and self._setup_key and key == self._setup_key:
+            self._setup_key = ""
+            self._deaths = 0
+        elif self._setup_key and key == self._setup_key:
+            return  # what a tool module shows while it is loaded
+        elif operation is None or key != operation.key:
+            raise ProtocolError("a frame that belongs to nothing")
+        else:
+            self._serve_operation(operation, str(kind), message, blob)
+
+    def _serve_operation(
+        self, operation: Operation, kind: str, message: Message, blob: bytes
+    ) -> None:
+        if kind == "result":
             self._deaths = 0
             self._child.drain()
             self._child.listen(False)
@@ -277,8 +293,10 @@ class Supervisor:
             if operation.may_display(len(blob)):
                 mime = str(message.get("mime"))[:100]
                 self.send({"t": "display", "id": operation.number, "mime": mime}, blob)
-        elif kind in ("exported", "part"):
-            self.send(message, blob)
+        elif kind in ("exported", "part") and operation.kind == "export":
+            self.send({**message, "id": operation.number}, blob)
+        else:
+            raise ProtocolError(f"an unexpected frame {kind!r:.50}")
 
     def _take_output(self, stream: str, data: bytes) -> None:
         operation = self._operation

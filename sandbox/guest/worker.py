@@ -8,12 +8,25 @@ there is a sign that it was touched.
 
 from __future__ import annotations
 
-import signal
+from _signal import (  # type: ignore[import-not-found]  # what patching `signal` leaves whole
+    ITIMER_PROF,
+    ITIMER_REAL,
+    ITIMER_VIRTUAL,
+    SIG_BLOCK,
+    SIG_SETMASK,
+    SIGINT,
+    pthread_sigmask,
+    setitimer,
+    valid_signals,
+)
+from _signal import signal as set_handler
 from _thread import allocate_lock, get_ident
+from mmap import mmap
 from os import _exit, getpid
 from os import read as os_read
 from os import write as os_write
 from select import select
+from struct import Struct
 from time import monotonic
 from types import FrameType
 
@@ -24,6 +37,8 @@ from .health import Health
 from .streams import Streams
 
 DAMAGED_EXIT = 71
+ANNOUNCEMENT = Struct(">q")
+ALL_SIGNALS = valid_signals()
 IDLE_SECONDS = 0.02
 
 
@@ -40,7 +55,10 @@ class Channel:
     def _exactly(self, size: int) -> bytes:
         data = b""
         while len(data) < size:
-            piece = os_read(self.fd, size - len(data))
+            try:
+                piece = os_read(self.fd, size - len(data))
+            except BaseException:  # a signal handler of an earlier action raised here
+                continue
             if not piece:
                 _exit(0)  # the supervisor is gone
             data = data + piece if data else piece
@@ -55,7 +73,10 @@ class Channel:
 class Interrupts:
     """Turns SIGINT into KeyboardInterrupt where that can do no lasting harm."""
 
-    def __init__(self) -> None:
+    def __init__(self, announced: mmap) -> None:
+        self._announced = announced
+        """The operation that the supervisor wants to stop, in memory that is shared with it."""
+        self._operation = -1
         self.running = False
         self.engine: Engine | None = None
         self._grace = 2.0
@@ -64,16 +85,25 @@ class Interrupts:
         self._first: float | None = None
         self._last: float | None = None
 
-    def arm(self, grace: float) -> None:
+    def arm(self, operation: int, grace: float) -> None:
         """Before an action: whatever the one before did to the signal is undone."""
+        self._operation = operation
         self._grace = grace
         self._first = self._last = None
-        signal.signal(signal.SIGINT, self._on_signal)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        set_handler(SIGINT, self._on_signal)
+        pthread_sigmask(SIG_SETMASK, ())
+
+    def rest(self) -> None:
+        """After an action: its timers and handlers must not run between actions."""
+        pthread_sigmask(SIG_BLOCK, ALL_SIGNALS)
+        for timer in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF):
+            setitimer(timer, 0)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self.running or self.held:
             return  # it is sent again shortly
+        if ANNOUNCEMENT.unpack_from(self._announced)[0] != self._operation:
+            return  # not the supervisor's: some process of an action sends it
         now = monotonic()
         if self._first is None:
             self._first = now
@@ -107,7 +137,7 @@ def _interrupt_awaited_program(frame: FrameType | None) -> None:
         if frame.f_code.co_filename.endswith("/subprocess.py"):
             program = frame.f_locals.get("self")
             if program is not None and getattr(program, "returncode", 0) is None:
-                program.send_signal(signal.SIGINT)
+                program.send_signal(SIGINT)
                 return
         frame = frame.f_back
 
@@ -115,14 +145,14 @@ def _interrupt_awaited_program(frame: FrameType | None) -> None:
 class Worker:
     """Serves the supervisor's requests until it is killed."""
 
-    def __init__(self, place: Place, control_fd: int) -> None:
+    def __init__(self, place: Place, control_fd: int, announced: mmap) -> None:
         self._pid = getpid()
         self._channel = Channel(control_fd)
         self._streams = Streams()
-        self._interrupts = Interrupts()
+        self._interrupts = Interrupts(announced)
         self._engine = Engine(place, self._show)
         self._interrupts.engine = self._engine
-        self._current: object = None
+        self._key: object = None
         self._warm = False
         self._sending = allocate_lock()
         self._main_thread = get_ident()
@@ -137,7 +167,8 @@ class Worker:
             self._interrupts.held = True
         try:
             with self._sending:
-                self._channel.send({**message, "id": self._current}, blob)
+                if self._interrupts.running:  # else the result has gone already
+                    self._channel.send({**message, "key": self._key}, blob)
         finally:
             if is_main:
                 self._interrupts.held = False
@@ -159,17 +190,21 @@ class Worker:
             if not self._warm:
                 self._warm_up_when_idle()
             message, blob = channel.receive()
-            self._current = message.get("id")
-            grace = message.get("grace")
-            interrupts.arm(float(grace) if isinstance(grace, int | float) else 2.0)
+            self._key = message.get("key")
+            grace, number = message.get("grace"), message.get("id")
             result: Message | None = None
             try:
                 try:
                     interrupts.running = True
+                    interrupts.arm(
+                        number if isinstance(number, int) else 0,
+                        float(grace) if isinstance(grace, int | float) else 2.0,
+                    )
                     result = self._perform(message, blob)
                     self._streams.flush()
                 finally:
                     interrupts.running = False
+                    interrupts.rest()
             except KeyboardInterrupt:
                 error_of = {"name": "KeyboardInterrupt", "message": "", "traceback": ""}
                 result = result or {"status": "interrupted", "error": error_of}
@@ -184,7 +219,7 @@ class Worker:
                 text = f"the session failed on this action ({result.pop('why')})"
                 error_of = {"name": "SandboxError", "message": text, "traceback": text}
                 result.update(status="error", error=error_of)
-            result.update(t="result", id=message.get("id"))
+            result.update(t="result", key=self._key)
             with self._sending:
                 channel.send(result)
 
