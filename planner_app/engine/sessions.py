@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from planner_app.agents.observation import observation_body
-from planner_app.domain.catalogue import SessionLost, SessionRebuilt, SessionStarted
+from planner_app.domain.catalogue import NoteAdded, SessionLost, SessionRebuilt, SessionStarted
 from planner_app.domain.errors import SandboxError
 from planner_app.domain.events import Event
 from planner_app.domain.loops import observation_key
@@ -181,6 +181,9 @@ class Sessions:
             why = f"its actions took {seconds:.0f} s, too long to run again"
             await self._log.append(SessionLost(why=why, tell=True).draft(**where))
             return
+        count = "1 action is" if len(finished) == 1 else f"{len(finished)} actions are"
+        text = f"the sandbox is brought back: {count} run again with the recorded tool results"
+        await self._log.append(NoteAdded(text=text).draft(**where))
         began = time.monotonic()
         differences = await self._rerun(session, lane, events, finished)
         if lane.missed:
