@@ -196,7 +196,8 @@ async def test_an_interrupt_stops_it_and_keeps_the_state(session: Session, name:
 
 async def test_code_that_catches_its_interrupt_may_finish_in_its_own_way(session: Session) -> None:
     code = (
-        "import time\nprint('on', flush=True)\ntry: time.sleep(60)\nexcept KeyboardInterrupt: x = 1"
+        "import time\ntry:\n    print('on', flush=True)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt: x = 1"
     )
     running = Running(session, code)
     await running.begun()
