@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from planner_app.domain.errors import SandboxError
 from planner_app.sandbox.calls import ToolCalls
@@ -14,7 +13,6 @@ from planner_app.sandbox.collect import (
     Collector,
     ExportCollector,
     Nothing,
-    clean_name,
 )
 from planner_app.sandbox.limits import Limits
 from planner_app.sandbox.session import (
@@ -22,15 +20,15 @@ from planner_app.sandbox.session import (
     ActionResult,
     BindFailed,
     Exported,
-    FileInfo,
     GuestError,
     OnOutput,
     SessionClosed,
     SessionSpec,
     ToolHandler,
 )
+from planner_app.sandbox.session_files import SessionFiles
 from planner_app.sandbox.stream import Stream
-from planner_app.sandbox.transfers import Transfers, collect, pieces
+from planner_app.sandbox.transfers import Transfers
 from planner_app.sandbox.watchdog import Watchdog
 from planner_app.sandbox.wire import (
     PIECE,
@@ -66,7 +64,7 @@ class _Operation:
     is_action: bool
 
 
-class GuestSession:
+class GuestSession(SessionFiles):
     """Implements `Session` over any stream. `end_sandbox` ends what is at its other end."""
 
     def __init__(
@@ -86,7 +84,7 @@ class GuestSession:
         self._greeted = False
         self._ready = asyncio.Event()
         self._calls: ToolCalls | None = None
-        self._transfers = Transfers(self._send)
+        super().__init__(Transfers(self._send))
         self._reader: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
@@ -395,47 +393,6 @@ class GuestSession:
         if result.get("state_lost") is True:
             self._loss = self._loss or why
         return collector.result(why)
-
-    # -- files
-
-    async def read_file(self, path: str, max_bytes: int) -> bytes:
-        """See Session.read_file."""
-        request: dict[str, JSON] = {"kind": "read", "path": path, "max_bytes": max_bytes}
-        return await collect(self._transfers.receive(request), max_bytes)
-
-    async def write_file(self, path: str, data: bytes) -> None:
-        """See Session.write_file."""
-        await self._transfers.deliver({"kind": "write", "path": path}, pieces(data))
-
-    async def list_files(self) -> tuple[FileInfo, ...]:
-        """See Session.list_files."""
-        found = []
-        for entry in await self._transfers.listing():
-            match entry:
-                case [str(name), int(size), int() | float() as mtime]:
-                    info = _file_info(name, size, mtime)
-                    if info is not None:
-                        found.append(info)
-        return tuple(found[:2000])
-
-    def export_workspace(self) -> AsyncIterator[bytes]:
-        """See Session.export_workspace."""
-        return self._transfers.receive({"kind": "pack"})
-
-    async def import_workspace(self, chunks: AsyncIterator[bytes]) -> None:
-        """See Session.import_workspace."""
-        await self._transfers.deliver({"kind": "unpack"}, chunks)
-
-
-def _file_info(name: str, size: int, mtime: float) -> FileInfo | None:
-    cleaned = clean_name(name)
-    if cleaned is None or isinstance(size, bool) or not 0 <= size < 2**53:
-        return None
-    try:
-        at = datetime.fromtimestamp(mtime, UTC)
-    except (ValueError, OverflowError, OSError):
-        at = datetime.fromtimestamp(0, UTC)
-    return FileInfo(cleaned, size, at)
 
 
 def _complaint(result: Frame) -> str:
