@@ -183,9 +183,8 @@ class PlannerApp(App[None]):
     def _turn(self) -> None:
         """The one shared spinner: four pictures a second, and only where something works."""
         screen = self.screen
-        if isinstance(screen, HasNews) and screen.moves:
-            if self._animated:
-                self._turns += 1
+        if self._animated and isinstance(screen, HasNews) and screen.moves:
+            self._turns += 1
             screen.turn(SPINNER[self._turns % len(SPINNER)])
 
     def look_at_inbox(self) -> None:

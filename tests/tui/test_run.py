@@ -51,7 +51,7 @@ async def test_a_live_run_shows_plan_thoughts_code_tools_and_sources(
     app = app_with(gateway, start=Start("r_1"))
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: 'search("longest suspension' in shown(app), "the timeline")
-        assert "● working" in shown(app) or "⠋ working" in shown(app)
+        assert "● working" in shown(app)
         assert "running code" in shown(app) or size == NARROW
         timeline = run_of(app).query_one(Timeline)
         timeline.action_to_top()

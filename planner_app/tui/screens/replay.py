@@ -23,6 +23,8 @@ from planner_app.view.wrap import Line, Span
 if TYPE_CHECKING:
     from planner_app.tui.gateway import Gateway
 
+STILL = "●"
+"""What stands for the spinner while nothing moves."""
 SHORTEST = 0.02
 """Seconds between two pictures at least."""
 
@@ -86,6 +88,8 @@ class ReplayScreen(RunBase):
         if moved or not self.view.seq:
             self.show_view(player.view)
         self.moves = player.playing
+        if not player.playing:
+            self.turn(STILL)
         self.query_one("#bar", Strap).redo()
         if self._timer is not None:
             self._timer.stop()

@@ -85,7 +85,7 @@ class Inbox(LinesView):
         self._place()
 
     def _place(self) -> None:
-        cells = self.size.width - self.scrollbar_size_vertical
+        cells = self.text_cells
         if self._now is not None and cells > 0:
             self._placed = inbox_lines(self.rows, self._now, cells)
         self.resized()

@@ -55,11 +55,26 @@ class LinesView(ScrollView, can_focus=True):
         self.resized()
         self.refresh()
 
+    @property
+    def text_cells(self) -> int:
+        """Cells for a line: the same with and without a scrollbar. 0 before the first layout."""
+        return self.scrollable_content_region.width
+
     def resized(self) -> None:
         """To be called when the number of lines changed."""
         size = Size(1, self.line_count)  # lines fit the pane: there is nothing to scroll sideways
         if size != self.virtual_size:
             self.virtual_size = size
+            # Scrolling in the same turn as a new size would leave the bar where it was.
+            self.call_after_refresh(self._place_bar)
+
+    def watch_show_vertical_scrollbar(self) -> None:
+        """A bar that has just come does not know yet how far was scrolled."""
+        self.call_after_refresh(self._place_bar)
+
+    def _place_bar(self) -> None:
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.position = self.scroll_y
 
     # --- drawing ---------------------------------------------------------------------------
 

@@ -24,9 +24,8 @@ class Pane(LinesView):
 
     def redo(self) -> None:
         """Makes the lines anew; to be called when what they tell has changed."""
-        cells = self.size.width - self.scrollbar_size_vertical
-        if cells > 0 and self.display:
-            self.show(self._produce(max(8, cells)))
+        if self.text_cells > 0 and self.display:
+            self.show(self._produce(max(8, self.text_cells)))
 
     def on_resize(self, _event: events.Resize) -> None:
         """Lines are broken anew for the new width."""

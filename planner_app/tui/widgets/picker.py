@@ -48,7 +48,7 @@ class Picker(LinesView):
         self._place()
 
     def _place(self) -> None:
-        cells = self.size.width - self.scrollbar_size_vertical
+        cells = self.text_cells
         if cells <= 0:
             return
         items = self._items(cells)

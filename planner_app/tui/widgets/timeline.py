@@ -198,9 +198,9 @@ class Timeline(LinesView):
 
     # --- size, following ---------------------------------------------------------------------
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
         """Lines are broken anew for the new width."""
-        cells = event.size.width - 1 - self.scrollbar_size_vertical
+        cells = self.text_cells
         if cells != self._cells and cells > 0:
             self._cells = cells
             self._blocks, self._starts = [], [0]
