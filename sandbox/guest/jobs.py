@@ -20,7 +20,8 @@ from .loop import Loop, Outbox
 from .processes import describe_end
 from .transfer import perform
 
-MAX_JOBS = 4
+MAX_JOBS = 16
+"""The host has 4 under way; one that is done counts until its child is reaped."""
 READ_SIZE = 1 << 18
 Send = Callable[[Message, bytes], None]
 
