@@ -20,8 +20,8 @@ from .loop import Loop, Outbox
 from .processes import describe_end
 from .transfer import perform
 
-MAX_JOBS = 16
-"""The host has 4 under way; one that is done counts until its child is reaped."""
+MAX_JOBS = 4
+"""Under way at once; one that has said its end has made room, though its child is still there."""
 READ_SIZE = 1 << 18
 Send = Callable[[Message, bytes], None]
 
@@ -171,7 +171,8 @@ class Jobs:
 
     def _start(self, number: int, request: Message) -> None:
         failure: Message = {"t": "failed", "id": number, "kind": "busy"}
-        if number in self._jobs or len(self._jobs) >= MAX_JOBS:
+        under_way = sum(not job.ended for job in self._jobs.values())
+        if number in self._jobs or under_way >= MAX_JOBS:
             self._send({**failure, "error": "too many file transfers at once"}, b"")
             return
         try:
