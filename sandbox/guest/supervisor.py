@@ -149,6 +149,7 @@ class Supervisor:
             if self._operation and number in (None, self._operation.number):
                 self._stop_operation("interrupt")
         elif kind == "reset":
+            self._deaths = 0  # it did not die of itself
             self._restart("it was reset")
         elif kind == "reply" and isinstance(number, int):
             self._hand_reply(number, message, blob)
