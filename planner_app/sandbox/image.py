@@ -111,7 +111,8 @@ class _Layers:
         self.extra = self.site
         if self.packages:
             self.extra = self._tag("extra", self.site.encode(), repr(self.packages).encode())
-        self.image = self._tag("", self.extra.encode(), *_tree(sandbox))
+        sources = [part for n, f in _sources(sandbox) for part in (n.encode(), f.read_bytes())]
+        self.image = self._tag("", self.extra.encode(), *sources)
 
     def all_tags(self) -> list[str]:
         return [self.base, self.site, self.extra, self.image]
@@ -125,12 +126,13 @@ class _Layers:
         return f"{name}:{digest.hexdigest()[:16]}"
 
 
-def _tree(folder: Path) -> Iterator[bytes]:
-    """Names and contents of a folder's files in a fixed order, without compiled bytecode."""
+def _sources(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Names and places of our own files in a fixed order: no bytecode, no tool's hidden cache."""
     for file in sorted(folder.rglob("*")):
-        if file.is_file() and "__pycache__" not in file.parts:
-            yield file.relative_to(folder).as_posix().encode()
-            yield file.read_bytes()
+        inside = file.relative_to(folder)
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in inside.parts)
+        if file.is_file() and not hidden:
+            yield inside.as_posix(), file
 
 
 class _Builder:
@@ -212,7 +214,11 @@ class _Builder:
             self._layers.image,
             [
                 ("Dockerfile", self._sandbox / "Dockerfile.guest"),
-                ("guest", self._sandbox / "guest"),
+                *(
+                    (name, file)
+                    for name, file in _sources(self._sandbox)
+                    if name.startswith("guest/")
+                ),
             ],
             arguments={"BASE": self._layers.extra},
             labels=_labels("image", self._layers.image),

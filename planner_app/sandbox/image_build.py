@@ -144,7 +144,7 @@ def _tar_stream(context: Iterable[tuple[str, Path]]) -> Iterator[bytes]:
     for name, path in context:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in files:
-            if not file.is_file() or "__pycache__" in file.parts:
+            if not file.is_file():
                 continue
             inside = f"{name}/{file.relative_to(path)}" if file is not path else name
             yield from _tar_member(inside, file)

@@ -45,7 +45,9 @@ SCRIPTS = (
 def sandbox_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The bundled sandbox tree, as a copy that may be edited."""
     copy = tmp_path / "sandbox"
-    shutil.copytree(bundled_dir("sandbox"), copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        bundled_dir("sandbox"), copy, ignore=shutil.ignore_patterns("__pycache__", ".*")
+    )
     monkeypatch.setattr(image, "bundled_dir", lambda _: copy)
     return copy
 
@@ -62,10 +64,11 @@ def test_the_tag_follows_every_file_of_the_sandbox(sandbox_copy: Path) -> None:
     assert image_tag() not in seen
 
 
-def test_compiled_bytecode_does_not_change_the_tag(sandbox_copy: Path) -> None:
+@pytest.mark.parametrize("folder", ["guest/__pycache__", ".mypy_cache", "guest/.cache/3.11"])
+def test_what_tools_leave_behind_does_not_change_the_tag(sandbox_copy: Path, folder: str) -> None:
     before = image_tag()
-    (sandbox_copy / "guest" / "__pycache__").mkdir()
-    (sandbox_copy / "guest" / "__pycache__" / "x.pyc").write_bytes(b"x")
+    (sandbox_copy / folder).mkdir(parents=True)
+    (sandbox_copy / folder / "left.behind").write_bytes(b"x")
     assert image_tag() == before
 
 

@@ -35,10 +35,12 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tree(folder: Path) -> set[str]:
+    """All files but for bytecode and the hidden caches of tools."""
+    names = {file.relative_to(folder) for file in folder.rglob("*") if file.is_file()}
     return {
-        file.relative_to(folder).as_posix()
-        for file in folder.rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts
+        name.as_posix()
+        for name in names
+        if not any(part.startswith(".") or part == "__pycache__" for part in name.parts)
     }
 
 
