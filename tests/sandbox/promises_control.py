@@ -286,6 +286,12 @@ async def test_a_reset_forgets_variables_and_keeps_files_and_tools(session: Sess
     assert (await session.run(code)).value == "(False, 'x', 7)"
 
 
+async def test_many_resets_in_a_row_are_no_reason_to_give_up(session: Session) -> None:
+    for _ in range(120):
+        await session.reset()
+    await works(session)
+
+
 async def test_a_reset_in_the_middle_of_an_action_ends_it(session: Session) -> None:
     running = Running(session, "print('on', flush=True)\nwhile True: pass")
     await running.begun()

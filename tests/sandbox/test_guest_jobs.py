@@ -132,3 +132,24 @@ def test_a_reset_ends_each_transfer_once(tmp_path: Path, monkeypatch: pytest.Mon
     _, status = os.waitpid(pid, 0)
     guest.jobs.child_ended(pid, status)
     assert guest.kinds == ["files", "failed"]
+
+
+def test_a_place_is_free_as_soon_as_a_transfer_has_said_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host begins the next one then; the child may take a while longer to be gone."""
+    child_that(monkeypatch, DONE)
+    guest = Guest(tmp_path)
+    pids = []
+    for number in range(1, jobs.MAX_JOBS + 3):
+        sent: list[str] = []
+        guest.jobs._send = lambda message, blob, sent=sent: sent.append(str(message["t"]))  # type: ignore[misc]
+        guest.jobs.serve(number, {"t": "job", "kind": "list"}, b"")
+        assert sent == []
+        pids.append(guest.jobs._jobs[number].pid)
+        while "done" not in sent:
+            guest.loop.turn()
+    for pid in pids:
+        _, status = os.waitpid(pid, 0)
+        guest.jobs.child_ended(pid, status)
+    assert guest.jobs._jobs == {}
