@@ -15,8 +15,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-USED_WITHOUT_IMPORT = {"litellm", "uv"}
-"""One is imported by name when a model is called first, one is a program."""
+USED_WITHOUT_IMPORT = {"litellm", "lxml-html-clean", "uv"}
+"""One is imported by name at the first call, one by another library, one is a program."""
 
 
 def imported() -> Iterator[tuple[str, Path]]:
