@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner_app.cli.context import Context, can_ask, emit, say
-from planner_app.cli.reading import copy_artifacts, open_run
+from planner_app.cli.reading import copy_artifacts, make_folder, open_run
 from planner_app.cli.run import FIRST
 from planner_app.cli.team import settle_team
 from planner_app.domain.errors import BadInput, EngineMissing, ImageMissing
@@ -22,8 +22,7 @@ from planner_app.domain.teams import ROLES
 if TYPE_CHECKING:
     from planner_app.domain.teams import Team
     from planner_app.examples.library import Example
-    from planner_app.history import History
-    from planner_app.queue import Queue, Submission, Submitted
+    from planner_app.queue import Membership, Queue, Submission, Submitted
     from planner_app.settings import Flag, SandboxKind, Settings
 
 MAX_STDIN_BYTES = 4_000_000
@@ -50,18 +49,27 @@ def delegate(args: argparse.Namespace, context: Context, follow_up_of: str | Non
     submission = dataclasses.replace(wanted.submission, follow_up_of=follow_up_of)
     with context.history() as history:
         queue = Queue(history)
-        submitted = queue.submit(submission, wanted.settings)
-        for note in submitted.notes:
-            say(f"note: {note}")
-        if args.background:
-            return _hand_over(args, context, queue, submitted)
-        return _run_here(args, context, history, queue, submitted, wanted.settings)
+        member = None if args.background else queue.join("run")
+        try:
+            submitted = queue.submit(
+                submission, wanted.settings, worker_id=member.worker_id if member else None
+            )
+            for note in submitted.notes:
+                say(f"note: {note}")
+            if member is None:
+                return _hand_over(args, context, queue, submitted)
+            return _run_here(args, context, queue, member, submitted, wanted.settings)
+        finally:
+            if member is not None:
+                member.leave()
 
 
 def prepare(args: argparse.Namespace, context: Context) -> Wanted:
     """Check flags, team, keys, prices and engine. Raises what the first missing thing raises."""
     flags = setting_flags(args)
     settings = context.settings(flags)
+    if args.out:
+        make_folder(Path(args.out))
     if args.example is not None:
         return _prepare_example(args, context, settings)
     text = _task_text(args.task)
@@ -72,6 +80,7 @@ def prepare(args: argparse.Namespace, context: Context) -> Wanted:
 
         bases = dict(team.api_bases) | settings.models.api_bases
         settings = context.settings([*flags, Flag("local server", "models.api_bases", bases)])
+    _check_scripts(team, context)
     _check_keys(team, settings, context)
     _check_price(args, team, settings)
     _check_sandbox(settings)
@@ -243,7 +252,7 @@ def _not_empty(text: str) -> str:
 
 
 def _check_files(args: argparse.Namespace, settings: Settings) -> None:
-    """Attachments are there and within the limits, before keys and engine are looked at."""
+    """Every file can be used as it is meant, before keys and engine are looked at."""
     from planner_app.queue.attachments import Caps, list_files, read
 
     caps = Caps(settings.attachments.max_file, settings.attachments.max_total)
@@ -257,9 +266,22 @@ def _check_files(args: argparse.Namespace, settings: Settings) -> None:
     for name in filter(None, (args.schema, *args.tool)):
         if not Path(name).is_file():
             raise BadInput(f"the file {name} does not exist", "check its name")
+    if args.tool:
+        from planner_app.broker.catalogue import load_modules
+
+        load_modules([], [Path(name) for name in args.tool])
 
 
 # --- what must be there ---
+
+
+def _check_scripts(team: Team, context: Context) -> None:
+    """A file of replies can be read, or nothing is delegated. Raises BadInput."""
+    from planner_app.models.scripted import read_script
+
+    for model in {*team.models.values()}:
+        if model.startswith(SCRIPTED):
+            read_script(context.cwd / model.removeprefix(SCRIPTED))
 
 
 def _check_keys(team: Team, settings: Settings, context: Context) -> None:
@@ -327,8 +349,8 @@ def _hand_over(
 def _run_here(
     args: argparse.Namespace,
     context: Context,
-    history: History,
     queue: Queue,
+    member: Membership,
     submitted: Submitted,
     settings: Settings,
 ) -> int:
@@ -339,7 +361,8 @@ def _run_here(
     )
     if not args.json:
         say(f"run {submitted.run_id}")
-    outcome, code = drive_here(history, queue, submitted.run_id, settings, manner, context)
+    history = queue.history
+    outcome, code = drive_here(history, queue, member, submitted, settings, manner, context)
     if args.out and outcome.ended:
         for path in copy_artifacts(history, submitted.run_id, Path(args.out)).values():
             say(f"wrote {path}")

@@ -1,7 +1,7 @@
 """Drives a run in this process: progress, questions, Ctrl-C, and the exit code at the end.
 
-Should a living worker have claimed the run first, it is followed instead; people notice no
-difference.
+The run was claimed with its submission. Should another driver hold it all the same, it is followed
+instead; people notice no difference.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from planner_app.domain.errors import BadInput
 if TYPE_CHECKING:
     from planner_app.domain.events import Event
     from planner_app.history import History
-    from planner_app.queue import CommandKind, Lease, Queue
+    from planner_app.queue import CommandKind, Membership, Queue, Submitted
+    from planner_app.queue.port import Lease
     from planner_app.settings import Settings
 
 IDLE_SECONDS = 600.0
@@ -59,11 +60,12 @@ class Foreground:
         self._hung_up = False
         self._stdout_open = True
 
-    async def run(self, settings: Settings) -> None:
+    async def run(self, settings: Settings, member: Membership, lease: Lease | None) -> None:
         """Until the run ended, or rests with nobody to ask, or was interrupted."""
+        from planner_app.queue.leases import kept
+
         with self._signals():
-            async with self._queue.joined("run") as member:
-                lease = await asyncio.to_thread(self._queue.claim, member.worker_id, self._run_id)
+            async with kept(member):
                 await self._catch_up()
                 work = self._follow() if lease is None else self._drive(lease, settings)
                 try:
@@ -126,7 +128,9 @@ class Foreground:
         async for events in self._history.follow(self._run_id, self.outcome.last_seq):
             for event in events:
                 self.take(event)
-            if self.outcome.ended:
+            state = self.outcome.state
+            waits = state is not None and state.status == "waiting_user"
+            if self.outcome.ended or (waits and self._asker is None):
                 return
 
     async def _until_told(self) -> None:
@@ -238,17 +242,20 @@ class Foreground:
 def drive_here(
     history: History,
     queue: Queue,
-    run_id: str,
+    member: Membership,
+    submitted: Submitted,
     settings: Settings,
     manner: Manner,
     context: Context,
 ) -> tuple[Outcome, int]:
-    """Drive the run; how it ended, and the exit code."""
+    """Drive the run; how it ended, and the exit code. `member` leaves when it is over."""
     from planner_app.cli.outcome import INTERRUPTED
+
+    run_id = submitted.run_id
 
     async def run() -> Foreground:
         foreground = Foreground(history, queue, run_id, manner)
-        await foreground.run(settings)
+        await foreground.run(settings, member, submitted.lease)
         return foreground
 
     foreground = asyncio.run(run())

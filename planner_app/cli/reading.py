@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -53,8 +54,8 @@ def copy_artifacts(history: History, run_id: str, folder: Path) -> dict[str, Pat
     BadInput when the folder cannot be written.
     """
     copied: dict[str, Path] = {}
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for row in history.artifacts(run_id):
             data = history.get_blob(row.sha256)
             path = _free(folder / _inside(row.name), data)
@@ -64,6 +65,16 @@ def copy_artifacts(history: History, run_id: str, folder: Path) -> dict[str, Pat
     except OSError as error:
         raise BadInput(f"cannot write to {folder}: {error.strerror}") from error
     return copied
+
+
+def make_folder(folder: Path) -> None:
+    """The folder is there and can be written to. Raises BadInput."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot write to {folder}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInput(f"cannot write to {folder}: you may not")
 
 
 def _inside(name: str) -> PurePosixPath:

@@ -101,7 +101,8 @@ def read_script(path: Path) -> tuple[ScriptedReply, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"the script {path} cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise BadInput(f"the script {path} cannot be read: {why}") from error
     replies: list[ScriptedReply] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -181,7 +182,10 @@ class ScriptedClient:
     def _find(self, request: ModelRequest) -> ScriptedReply:
         name = request.spec.name
         if name not in self._scripts:
-            self._scripts[name] = read_script(self._base / Path(name.removeprefix(PREFIX)))
+            try:
+                self._scripts[name] = read_script(self._base / Path(name.removeprefix(PREFIX)))
+            except BadInput as error:  # it was there when the task was submitted
+                raise model_error("unscripted", error.message, error.hint) from error
         key = request.key
         scores = [(reply.score(key), reply) for reply in self._scripts[name]]
         best = max(score for score, _ in scores)

@@ -24,11 +24,16 @@ class Queue:
     def __init__(self, history: History) -> None:
         self.history = history
 
-    def submit(self, submission: Submission, settings: Settings) -> Submitted:
-        """Records a task and queues its run. Raises BadInput for what cannot be used."""
+    def submit(
+        self, submission: Submission, settings: Settings, *, worker_id: str | None = None
+    ) -> Submitted:
+        """Records a task and queues its run. Raises BadInput for what cannot be used.
+
+        With `worker_id` that worker has claimed the run before another one can see it.
+        """
         from planner_app.queue.submission import submit
 
-        return submit(self.history, submission, settings)
+        return submit(self.history, submission, settings, worker_id)
 
     # --- drivers -------------------------------------------------------------------------------
 

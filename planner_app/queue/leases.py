@@ -124,7 +124,13 @@ async def joined(
     history: History, kind: WorkerKind, max_runs: int = 1
 ) -> AsyncIterator[Membership]:
     """This process as a worker for the length of the block, renewed meanwhile."""
-    member = await asyncio.to_thread(Membership, history, kind, max_runs)
+    async with kept(await asyncio.to_thread(Membership, history, kind, max_runs)) as member:
+        yield member
+
+
+@asynccontextmanager
+async def kept(member: Membership) -> AsyncIterator[Membership]:
+    """A worker that joined before, renewed for the length of the block, which it leaves with."""
     renewal = asyncio.create_task(member.keep_renewed(), name="renew leases")
     try:
         yield member
@@ -150,7 +156,7 @@ def claim(
     for candidate in found:
         if candidate in skip:
             continue
-        lease = history.write(partial(_take, run_id=candidate, worker_id=worker_id))
+        lease = history.write(partial(take, run_id=candidate, worker_id=worker_id))
         if lease is not None:
             return lease
     return None
@@ -167,7 +173,7 @@ def _candidates(connection: Connection, run_id: str | None) -> list[str]:
     return list(connection.execute(query.order_by(RUN.c.created_us).limit(200)).scalars())
 
 
-def _take(connection: Connection, run_id: str, worker_id: str) -> Lease | None:
+def take(connection: Connection, run_id: str, worker_id: str) -> Lease | None:
     """Nobody else can take it meanwhile: this has the write lock. A dead worker takes nothing."""
     taken = connection.execute(
         update(RUN)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from sqlalchemy import Connection
+
 from planner_app.domain.catalogue import Attachment, BudgetLimits, RunCreated
 from planner_app.domain.errors import BadInput
 from planner_app.domain.events import MAX_DATA_BYTES
@@ -21,6 +23,8 @@ from planner_app.history.scrub import Scrubber
 from planner_app.queue import attachments
 from planner_app.queue.followup import Earlier, read_earlier
 from planner_app.queue.ids import new_id
+from planner_app.queue.leases import take
+from planner_app.queue.port import Lease
 from planner_app.settings import Settings
 
 MAX_TEXT = 100_000
@@ -66,6 +70,8 @@ class Submitted:
     run_id: str
     notes: tuple[str, ...] = ()
     """What a person should know, such as a renamed attachment; one line each."""
+    lease: Lease | None = None
+    """The right to drive the run, when it was claimed with its submission."""
 
 
 @dataclass(slots=True)
@@ -78,10 +84,14 @@ class _Parts:
     notes: list[str] = field(default_factory=list)
 
 
-def submit(history: History, wanted: Submission, settings: Settings) -> Submitted:
+def submit(
+    history: History, wanted: Submission, settings: Settings, worker_id: str | None = None
+) -> Submitted:
     """Records a task (or a further run of one), its run and its first event, safe on the disk.
 
-    Raises BadInput for anything that a person can get wrong; then nothing was recorded that shows.
+    With `worker_id` that worker holds the run from its first moment: one that has other keys, or
+    another network, can never take it. Raises BadInput for anything that a person can get wrong;
+    then nothing was recorded that shows.
     """
     text = _checked_text(wanted.text)
     team, models = _team(wanted, settings)
@@ -121,10 +131,12 @@ def submit(history: History, wanted: Submission, settings: Settings) -> Submitte
         parent_run_id=wanted.follow_up_of,
         background=earlier.background if earlier else "",
     )
-    return _record(history, created, parts)
+    return _record(history, created, parts, worker_id)
 
 
-def _record(history: History, created: RunCreated, parts: _Parts) -> Submitted:
+def _record(
+    history: History, created: RunCreated, parts: _Parts, worker_id: str | None
+) -> Submitted:
     draft = _fitting(created).draft(actor="user", blobs=parts.blobs)
     title = _title(created.text)
     run = NewRun(
@@ -144,8 +156,14 @@ def _record(history: History, created: RunCreated, parts: _Parts) -> Submitted:
             tags=tuple(created.tags),
             example=created.example,
         )
-    history.create_run(run, [draft], task=task)
-    return Submitted(created.task_id, run.id, tuple(parts.notes))
+    lease: Lease | None = None
+
+    def claim(connection: Connection) -> None:
+        nonlocal lease
+        lease = None if worker_id is None else take(connection, run.id, worker_id)
+
+    history.create_run(run, [draft], task=task, also=claim)
+    return Submitted(created.task_id, run.id, tuple(parts.notes), lease)
 
 
 def _fitting(created: RunCreated) -> RunCreated:

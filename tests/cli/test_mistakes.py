@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from scripted_replies import planner_says
 
 from planner_app.history import History
 from planner_app.settings_paths import find_paths
@@ -47,6 +48,9 @@ SCRIPTED = ("--planner", "scripted:nowhere.jsonl", "--sandbox", "unsafe-host")
         (["run", "--example", "nowhere"], 2, "there are: "),
         (["run", "x"], 4, "planner run --example"),
         (["run", "x", "--planner", "openai/gpt-5.6"], 4, "OPENAI_API_KEY"),
+        (["run", "x", "--planner", "scripted:nowhere.jsonl"], 2, "nowhere.jsonl cannot be read"),
+        (["run", "x", "--out", "/proc/nowhere"], 2, "cannot write to /proc/nowhere"),
+        (["run", "--example", "--out", "/proc/nowhere"], 2, "cannot write to /proc/nowhere"),
         (["tasks", "--limit", "0"], 2, "--limit"),
         (["find", "!!"], 2, "no word"),
         (["show", "last"], 2, "delegate a first task"),
@@ -81,6 +85,16 @@ def test_a_binary_task_is_refused(planner) -> None:
     _one_line(planner("run", "-", stdin=b"\xff\xfe\x00\x01"), 2, "not UTF-8 text")
 
 
+def test_a_tool_module_without_a_tool_is_refused_before_anything_is_delegated(
+    typed, folder: Path
+) -> None:
+    (folder / "empty.py").write_text("x = 1\n", encoding="utf-8")
+    done = typed("run", "x", "--tool", "empty.py")
+    assert done.returncode == 2
+    assert "empty.py: no public function" in done.stderr
+    assert json.loads(typed("tasks", "--json").stdout) == {"runs": []}
+
+
 def test_an_attachment_over_the_limit_names_the_limit(typed, folder: Path) -> None:
     (folder / "big.bin").write_bytes(b"x" * 2048)
     done = typed("run", "x", "--file", "big.bin", PLANNER_ATTACHMENTS_MAX_FILE="1k")
@@ -100,9 +114,10 @@ def test_a_key_with_white_space_is_said_and_not_printed(typed) -> None:
     assert "abc def" not in done.stderr
 
 
-def test_an_engine_that_is_absent_stops_a_persons_own_task(typed, folder: Path) -> None:
+def test_an_engine_that_is_absent_stops_a_persons_own_task(typed, script, folder: Path) -> None:
     nowhere = f"unix://{folder}/no.sock"
-    done = typed("run", "x", "--planner", "scripted:x.jsonl", DOCKER_HOST=nowhere)
+    model = script(planner_says(1, {"answer": "Forty-two."}))
+    done = typed("run", "x", "--planner", model, DOCKER_HOST=nowhere)
     _one_line(done, 4, "no container engine answers")
     assert typed("tasks").stdout == ""
 

@@ -96,3 +96,15 @@ def test_a_small_call_to_a_scripted_model_is_checked(typed, script) -> None:
     missing = typed("models", "scripted:nowhere.jsonl", "--check", "--json")
     assert missing.returncode == 4
     assert not json.loads(missing.stdout)["checks"][0]["ok"]
+
+
+@pytest.mark.usefixtures("worker_is_stopped")
+def test_a_run_here_with_nobody_to_ask_exits_5_also_while_a_worker_runs(typed, script) -> None:
+    assert typed("worker", "start").returncode == 0
+    model = script(
+        planner_says(1, {"steps": [{"id": "only", "objective": "Ask.", "kind": "compute"}]}),
+        executor_says(1, "```python\nask_user('Which colour?')\n```"),
+    )
+    done = typed("run", "Ask me.", "--planner", model, *LOCAL)
+    assert done.returncode == 5, done.stderr
+    assert "planner answer r_" in done.stderr

@@ -37,6 +37,17 @@ def test_a_submitted_run_is_claimed_once(queue: Queue, run_id: str) -> None:
     assert queue.claim(two.worker_id, run_id) is None
 
 
+def test_a_run_claimed_with_its_submission_is_never_anyone_elses(
+    queue: Queue, settings: Settings
+) -> None:
+    one, two = queue.join("run"), queue.join("worker")
+    submitted = queue.submit(Submission("Mine"), settings, worker_id=one.worker_id)
+    assert submitted.lease == Lease(submitted.run_id, one.worker_id, 1)
+    assert queue.claim(two.worker_id) is None
+    one.leave()
+    assert queue.claim(two.worker_id) == Lease(submitted.run_id, two.worker_id, 2)
+
+
 def test_a_released_run_goes_to_the_next_with_a_higher_fence(queue: Queue, run_id: str) -> None:
     one, two = queue.join("worker"), queue.join("worker")
     first = queue.claim(one.worker_id)
