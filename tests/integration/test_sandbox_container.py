@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ast
 import os
-import resource
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from planner_app.sandbox import Launcher, Limits, Session
+from planner_app.sandbox.limits import MIB
 from tests.sandbox.shared import Kind, lasting, launcher, limits, session, tools
-from tests.sandbox.toolbox import Toolbox, opened, works
+from tests.sandbox.toolbox import PeakMemory, Toolbox, opened, works
 
 __all__ = ["lasting", "launcher", "limits", "session", "tools"]
 
@@ -303,8 +303,8 @@ async def test_100_mb_go_from_sandbox_to_sandbox_without_filling_the_hosts_memor
         "hashlib.sha256(d).hexdigest()"
     )
     async with opened(launcher, Toolbox()) as other:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        memory = PeakMemory()
         await other.import_workspace(session.export_workspace())
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000  # KiB
+        assert memory.grown < 40 * MIB
         code = "import hashlib; hashlib.sha256(open('big.bin', 'rb').read()).hexdigest()"
         assert (await other.run(code)).value == made.value

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from planner_app.sandbox.limits import Limits
 from planner_app.sandbox.session import (
@@ -140,6 +141,24 @@ class Running:
     async def result(self) -> ActionResult:
         async with asyncio.timeout(30):
             return await self.task
+
+
+class PeakMemory:
+    """How far this process's memory rises above where it stands now; Linux only."""
+
+    def __init__(self) -> None:
+        Path("/proc/self/clear_refs").write_text("5")  # the mark of the peak begins here
+        self._before = self._peak()
+
+    @staticmethod
+    def _peak() -> int:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+    @property
+    def grown(self) -> int:
+        """Bytes, at the worst moment since it was made."""
+        return self._peak() - self._before
 
 
 async def works(session: Session) -> None:
