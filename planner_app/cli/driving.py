@@ -250,6 +250,7 @@ def drive_here(
 ) -> tuple[Outcome, int]:
     """Drive the run; how it ended, and the exit code. `member` leaves when it is over."""
     from planner_app.cli.outcome import INTERRUPTED
+    from planner_app.worker.logs import removed, to_file
 
     run_id = submitted.run_id
 
@@ -258,7 +259,11 @@ def drive_here(
         await foreground.run(settings, member, submitted.lease)
         return foreground
 
-    foreground = asyncio.run(run())
+    handler = to_file(context.paths().log_file)  # a traceback is for the log, not for a person
+    try:
+        foreground = asyncio.run(run())
+    finally:
+        removed(handler)
     outcome = foreground.outcome
     if foreground.hung_up and not outcome.ended:
         from planner_app.queue import ensure_worker

@@ -163,9 +163,11 @@ class _Driver:
         self._failed = None
         if isinstance(error, FenceLost | HistoryError):
             raise error
-        _logger.error("run %s: a move failed", self._log.run_id, exc_info=error)
-        text = str(error) if isinstance(error, PlannerError) else f"internal error: {error!r}"
-        finished = RunFinished(status="failed", reason=f"{text[:900]}; see the log file")
+        reason = str(error)
+        if not isinstance(error, PlannerError):
+            _logger.error("run %s: a move failed", self._log.run_id, exc_info=error)
+            reason = f"internal error: {repr(error)[:900]}; see the log file"
+        finished = RunFinished(status="failed", reason=reason[:1000])
         await self._log.append(finished.draft(), durable=True)
 
     async def _rest(self, wake_at: datetime | None) -> bool:

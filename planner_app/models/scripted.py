@@ -182,10 +182,7 @@ class ScriptedClient:
     def _find(self, request: ModelRequest) -> ScriptedReply:
         name = request.spec.name
         if name not in self._scripts:
-            try:
-                self._scripts[name] = read_script(self._base / Path(name.removeprefix(PREFIX)))
-            except BadInput as error:  # it was there when the task was submitted
-                raise model_error("unscripted", error.message, error.hint) from error
+            self._scripts[name] = read_script(self._base / Path(name.removeprefix(PREFIX)))
         key = request.key
         scores = [(reply.score(key), reply) for reply in self._scripts[name]]
         best = max(score for score, _ in scores)

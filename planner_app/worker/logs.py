@@ -54,6 +54,12 @@ def to_stderr() -> logging.Handler:
     return _installed(logging.StreamHandler())
 
 
+def removed(handler: logging.Handler) -> None:
+    """Logs there no more; what was logged is written."""
+    logging.getLogger("planner_app").removeHandler(handler)
+    handler.close()
+
+
 def _installed(handler: logging.Handler) -> logging.Handler:
     handler.setFormatter(_Scrubbed())
     logger = logging.getLogger("planner_app")
