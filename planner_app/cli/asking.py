@@ -79,6 +79,13 @@ class Terminal:
         os.close(self._fd)
 
 
+def how_to_reply(kind: str, run_id: str) -> str:
+    """The command that replies to a question of this kind from elsewhere."""
+    if kind in OPEN_KINDS:
+        return f'planner answer {run_id} "TEXT"'
+    return f'planner approve {run_id}, or planner reject {run_id} --reason "TEXT"'
+
+
 class Asker:
     """Puts the questions of one run to the person, one after the other."""
 

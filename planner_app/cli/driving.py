@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from planner_app.cli.asking import Asker, NobodyThereError, Reply, Terminal
+from planner_app.cli.asking import Asker, NobodyThereError, Reply, Terminal, how_to_reply
 from planner_app.cli.context import Context, columns, let_go_of_stdout, say
 from planner_app.cli.outcome import Outcome, print_outcome
 from planner_app.domain.errors import BadInput
@@ -278,5 +278,6 @@ def drive_here(
     if foreground.interrupted or (outcome.state is not None and outcome.state.paused):
         say(f"paused; go on with: planner resume {run_id}")
         return outcome, INTERRUPTED
-    say(f'it waits for your answer: planner answer {run_id} "TEXT"')
+    asked = next(iter(outcome.state.questions.values()), None) if outcome.state else None
+    say(f"it waits for your answer: {how_to_reply(asked.kind if asked else 'ask_user', run_id)}")
     return outcome, outcome.exit_code

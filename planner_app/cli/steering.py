@@ -46,6 +46,8 @@ def steer(args: argparse.Namespace, context: Context) -> int:
             data = command_data(kind, args)
             if data.get("plan") is not None:
                 check_plan(data["plan"], history.events(run_id))
+            if kind == "answer":
+                check_answer(data["question_id"], history.events(run_id))
             queue.command(run_id, command, data)
             said = deliver(queue, history, run_id, command, context)
         row = history.run(run_id)
@@ -102,6 +104,22 @@ def check_plan(plan: dict[str, Any], events: list[Event]) -> None:
     problems = plan_problems(Plan.model_validate(plan), done, frozenset(steps))
     if problems:
         raise BadInput(f"the plan cannot run: {problems[0]}")
+
+
+def check_answer(question_id: str, events: list[Event]) -> None:
+    """What asks for leave wants a yes or a no: a text, even "yes", would count as a no."""
+    from planner_app.cli.asking import OPEN_KINDS, how_to_reply
+    from planner_app.domain.fold import fold
+
+    state = fold(events)
+    open_ids = [q.id for q in state.questions.values() if q.reply is None]
+    wanted = question_id or next(iter(open_ids), "")
+    asked = state.questions.get(wanted)
+    if asked is not None and asked.kind not in OPEN_KINDS:
+        raise BadInput(
+            f"it asks for your leave ({asked.questions[0][0]})",
+            how_to_reply(asked.kind, events[0].run_id),
+        )
 
 
 def deliver(

@@ -71,4 +71,6 @@ def _print(event: Event, *, as_json: bool) -> None:
     if line:
         say(line)
     if event.type == "question.asked":
-        say(f'answer it with: planner answer {event.run_id} "TEXT"')
+        from planner_app.cli.asking import how_to_reply
+
+        say(f"answer it with: {how_to_reply(event.data['kind'], event.run_id)}")

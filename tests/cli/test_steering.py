@@ -82,3 +82,11 @@ def test_a_steering_message_is_kept_for_the_next_turn(typed) -> None:
 def test_an_empty_message_is_bad_input(typed) -> None:
     assert typed("steer", "last", " ").returncode == 2
     assert typed("answer", "last", "").returncode == 2
+
+
+@pytest.mark.usefixtures("waiting")
+def test_a_text_is_no_reply_to_what_asks_for_leave(typed) -> None:
+    done = typed("answer", "last", "yes")
+    assert done.returncode == 2
+    assert "planner approve r_" in done.stderr
+    assert json.loads(typed("tasks", "--json").stdout)["runs"][0]["status"] == "waiting_user"
