@@ -232,10 +232,10 @@ def _replied(how: Reply, field: str) -> Callable[[RunState, Event, dict[str, Any
 
     def handler(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
         wanted = data["question_id"] or next(
-            (key for key, q in state.questions.items() if q.reply is None), None
+            (key for key, q in state.questions.items() if _takes(q, how)), None
         )
         question = state.questions.get(wanted or "")
-        if question is None or question.reply is not None:
+        if question is None or not _takes(question, how):
             return state
         changes: dict[str, Any] = {"reply": (how, data.get(field, ""))}
         if how == "approved":
@@ -245,6 +245,13 @@ def _replied(how: Reply, field: str) -> Callable[[RunState, Event, dict[str, Any
         return state.model_copy(update={"questions": questions})
 
     return handler
+
+
+def _takes(question: OpenQuestion, how: Reply) -> bool:
+    """Whether a question waits for this kind of reply: words are neither a yes nor a no."""
+    if question.reply is not None:
+        return False
+    return how != "answered" or question.kind in {"clarify", "ask_user", "review"}
 
 
 def _question_closed(state: RunState, event: Event, data: dict[str, Any]) -> RunState:

@@ -76,7 +76,8 @@ def _judged(state: RunState, plan: Plan, now: datetime) -> list[EventDraft]:
         problems = ["the questions were asked already; write the plan now"]
         return [PlanRefused(problems=problems, number=state.plan_tries + 1).draft()]
     if state.approve == "plan" and not state.approved_plan:
-        question = Question(text=f"May this plan of {len(plan.steps)} steps run?")
+        count = "one step" if len(plan.steps) == 1 else f"{len(plan.steps)} steps"
+        question = Question(text=f"May this plan of {count} run?")
         return [ask(state, "plan", [question], now)]
     return _accepted(state, plan)
 

@@ -7,6 +7,7 @@ so the chain of causes is walked, and what lies deepest decides.
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import ssl
@@ -74,8 +75,10 @@ class Place:
 
     @property
     def server(self) -> str:
-        """Who is to blame, in words."""
-        return self.api_base or f"the provider of {self.model}"
+        """Who is to blame, in words; litellm takes the address from the environment, too."""
+        provider = self.model.partition("/")[0].upper()
+        named = (os.environ.get(f"{provider}_{ending}") for ending in ("API_BASE", "BASE_URL"))
+        return self.api_base or next(filter(None, named), f"the provider of {self.model}")
 
 
 def explain(

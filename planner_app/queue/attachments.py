@@ -168,12 +168,12 @@ def read(found: Found, caps: Caps, already: int) -> bytes:
         raise BadInput(
             f"the file {_shown(found.path)} has {size_text(size)}, over the limit of"
             f" {size_text(caps.file)} for one file",
-            "attach a part of it, or raise it with: planner config set attachments.max_file",
+            "attach a part of it, or raise it with: planner config set attachments.max_file 500m",
         )
     if already + size > caps.total:
         raise BadInput(
             f"the attachments have over {size_text(caps.total)} in all",
-            "attach fewer, or raise it with: planner config set attachments.max_total",
+            "attach fewer, or raise it with: planner config set attachments.max_total 1g",
         )
     return data
 

@@ -226,3 +226,10 @@ def test_without_anyone_to_ask_a_budget_is_used_up_at_once() -> None:
         .report("a")
     )
     assert told.state.used_up == "calls"
+
+
+def test_words_are_no_answer_to_a_question_for_permission() -> None:
+    told = Story(budget=BudgetLimits(calls=4), approve="outside").plan("a", "b:a").report("a")
+    told.say(UserAnswered(text="yes"))
+    assert [q.kind for q in told.state.questions.values()] == ["budget"]
+    assert told.state.used_up is None
