@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,10 @@ async def test_a_killed_run_ends_in_the_same_answer_with_no_action_twice(
         if e.type == "tool.finished"
     )
     assert tools == whole_tools
+    for before, event in pairwise(events):
+        # The claim comes first, or the time in which nobody drove the run would be run time.
+        if event.type.endswith(".orphaned"):
+            assert before.type == "run.claimed" or before.type.endswith(".orphaned")
     assert fold(events) == state
 
 
