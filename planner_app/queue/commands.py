@@ -11,12 +11,12 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from planner_app.domain.errors import BadInput, NotFound
+from planner_app.domain.ids import new_id
 from planner_app.history import ENDED, History
 from planner_app.history.columns import COMMAND, RUN
 from planner_app.history.log import to_json
 from planner_app.history.scrub import Scrubber
 from planner_app.history.times import from_us, now_us
-from planner_app.queue.ids import new_id
 from planner_app.queue.port import Command, CommandKind
 
 EVENT_TYPES: dict[CommandKind, str] = {

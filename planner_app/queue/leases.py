@@ -21,11 +21,11 @@ from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, selec
 
 from planner_app import __version__
 from planner_app.domain.errors import HistoryError
+from planner_app.domain.ids import new_id
 from planner_app.history import ENDED, History
 from planner_app.history.columns import COMMAND, RUN, WORKER
 from planner_app.history.times import from_us, now_us
 from planner_app.queue import clock
-from planner_app.queue.ids import new_id
 from planner_app.queue.locks import HeldLock, is_free
 from planner_app.queue.port import Lease, WorkerInfo, WorkerKind
 

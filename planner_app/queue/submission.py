@@ -17,12 +17,12 @@ from sqlalchemy import Connection
 from planner_app.domain.catalogue import Attachment, BudgetLimits, RunCreated
 from planner_app.domain.errors import BadInput
 from planner_app.domain.events import MAX_DATA_BYTES
+from planner_app.domain.ids import new_id
 from planner_app.domain.summary import RunSummary
 from planner_app.history import History, NewRun, NewTask
 from planner_app.history.scrub import Scrubber
 from planner_app.queue import attachments
 from planner_app.queue.followup import Earlier, read_earlier
-from planner_app.queue.ids import new_id
 from planner_app.queue.leases import take
 from planner_app.queue.port import Lease
 from planner_app.settings import Settings
