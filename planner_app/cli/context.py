@@ -77,6 +77,18 @@ def can_ask(*, stdin_taken: bool) -> bool:
     return True
 
 
+def require_terminal(what: str, without: str) -> None:
+    """BadInput unless all three streams are a terminal; `without` says how to go on otherwise.
+
+    The error output counts too: Textual draws on it, and sent elsewhere the screen stays empty.
+    """
+    streams = {"input": sys.stdin, "output": sys.stdout, "error output": sys.stderr}
+    elsewhere = [name for name, stream in streams.items() if stream is None or not stream.isatty()]
+    if elsewhere:
+        names = " and ".join(elsewhere)
+        raise BadInput(f"{what} needs a terminal as its {names}", f"without one: {without}")
+
+
 def columns() -> int:
     """How wide a line may be: the terminal's width, or 120 where output is no terminal."""
     return shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else 120

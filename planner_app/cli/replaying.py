@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from planner_app.cli.context import Context
+from planner_app.cli.context import Context, require_terminal
 from planner_app.cli.reading import open_run
 from planner_app.domain.errors import BadInput
 
@@ -36,8 +35,7 @@ def replay(args: argparse.Namespace, context: Context) -> int:
             for line in lines:
                 print(line, flush=speed > 0)
             return 0
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise BadInput("the player needs a terminal", "without one: planner replay RUN --no-tui")
+    require_terminal("the player", "planner replay RUN --no-tui")
     from planner_app.tui.app import run_tui
 
     return run_tui(context.settings, replay=run_id, speed=speed, cwd=context.cwd)

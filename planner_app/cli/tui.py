@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
-from planner_app.cli.context import Context
-from planner_app.domain.errors import BadInput
+from planner_app.cli.context import Context, require_terminal
 
 if TYPE_CHECKING:
     from planner_app.domain.teams import LocalServer
@@ -17,8 +15,7 @@ if TYPE_CHECKING:
 
 def open_screen(_args: argparse.Namespace, context: Context) -> int:
     """Open the TUI. BadInput without a terminal."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise BadInput("the screen needs a terminal", 'without one: planner run "..."')
+    require_terminal("the screen", 'planner run "..."')
     from planner_app.tui.app import run_tui
 
     # Settings are read after the first paint; a mistake in them is said on the screen.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +77,27 @@ def test_one_line_and_the_exit_code(typed, args, code, said) -> None:
 def test_the_process_ends_as_its_main_function_says(planner, typed, args) -> None:
     mine, real = typed(*args), planner(*args)
     assert (real.returncode, real.stdout, real.stderr) == (2, "", mine.stderr)
+
+
+def test_a_screen_whose_error_output_goes_elsewhere_says_so_and_does_not_stay_empty(
+    folder: Path,
+) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "planner_app"],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PLANNER_HOME": str(folder / "home")},
+            text=True,
+            timeout=60,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "the screen needs a terminal as its error output" in done.stderr
 
 
 def test_a_task_of_a_megabyte_is_sent_to_an_attachment(planner) -> None:
