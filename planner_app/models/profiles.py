@@ -8,16 +8,17 @@ was taken, from which file, and why.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from planner_app.domain.errors import SettingsError
 
@@ -27,6 +28,40 @@ HistoryReasoning = Literal["drop", "tool_cycle", "keep"]
 JsonMode = Literal["native_schema", "json_object", "prompt"]
 PromptStyle = Literal["plain", "reasoner", "coder"]
 Visibility = Literal["full", "summary", "hidden", "none"]
+
+BUNDLED = "the bundled profiles.toml"
+MAX_FILE_BYTES = 1024 * 1024
+SAMPLING = (
+    "temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty",
+    "repetition_penalty",
+)  # fmt: skip
+"""Sampling parameters by the names that are sent."""
+OURS = frozenset(
+    {"model", "messages", "stream", "stream_options", "n", "timeout", "max_retries", "num_retries",
+     "fallbacks", "tools", "response_format", "max_tokens", "max_completion_tokens", "api_key",
+     "api_base", "base_url", "drop_params"}
+)  # fmt: skip
+"""What a profile may not send: money, keys and the protocol hang on it."""
+
+
+def _sampling_names(values: dict[str, float | int]) -> dict[str, float | int]:
+    for name in values:
+        if name not in SAMPLING:
+            raise ValueError(f"{name!r} is no sampling parameter; {_nearest(name, SAMPLING)}")
+    return values
+
+
+def _extra_names(
+    values: dict[str, str | int | float | bool],
+) -> dict[str, str | int | float | bool]:
+    for name in values:
+        if name in OURS:
+            raise ValueError(f"{name!r} is not a profile's to set")
+    return values
+
+
+Sampling = Annotated[dict[str, int | FiniteFloat], AfterValidator(_sampling_names)]
+Extra = Annotated[dict[str, bool | int | FiniteFloat | str], AfterValidator(_extra_names)]
 
 
 class Profile(BaseModel):
@@ -38,7 +73,7 @@ class Profile(BaseModel):
     """Name of the entry, shown to people."""
     system_role: SystemRole = "system"
     """Role of the system text; `none` and `user` put it before the first user message."""
-    sampling: dict[str, float | int] = Field(default_factory=dict)
+    sampling: Sampling = Field(default_factory=dict)
     """Sampling parameters sent unless a request names its own temperature, e.g. top_p = 0.95."""
     fixed_sampling: bool = False
     """The model refuses or ignores other sampling: a request's temperature is dropped."""
@@ -50,7 +85,7 @@ class Profile(BaseModel):
     """Effort asked for when it plans and the person names none; None: the provider's default."""
     effort_executor: str | None = None
     """Effort asked for when it acts or checks; None: the provider's default."""
-    thinking_budget_min: int | None = None
+    thinking_budget_min: int | None = Field(default=None, gt=0)
     """Least tokens of a thinking budget, where the parameter is a budget; None: no budget."""
     think_mode: ThinkMode = "auto"
     """`field`: reasoning comes apart (tags at the very start are split all the same); `auto`:
@@ -63,13 +98,13 @@ class Profile(BaseModel):
     """How JSON is asked for."""
     few_shot: bool = True
     """Whether examples help it."""
-    max_output: int | None = None
+    max_output: int | None = Field(default=None, gt=0)
     """Most tokens that one reply may have; None: unknown."""
-    context_window: int | None = None
+    context_window: int | None = Field(default=None, gt=0)
     """Tokens of prompt and reply together; None: unknown."""
     prompt_style: PromptStyle = "plain"
     """Which wording of the prompts it gets."""
-    extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    extra: Extra = Field(default_factory=dict)
     """Further parameters sent with every call, e.g. `think = true` for Ollama."""
     refuses: tuple[str, ...] = ()
     """Parameters that it refuses: dropped, and the drop is recorded."""
@@ -92,14 +127,19 @@ class Serving(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    match: str
-    """Pattern on the model's name."""
+    match: tuple[str, ...]
+    """Patterns on the model's name."""
     extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Parameters sent with every call."""
     reasoner_extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Parameters sent when the family reasons."""
     notes: str = ""
     """One line for people."""
+
+    def adds(self, profile: Profile) -> dict[str, str | int | float | bool]:
+        """What it adds to this profile; where an effort is sent, that already asks for thoughts."""
+        asks = profile.prompt_style == "reasoner" and profile.effort_param is None
+        return self.extra | (self.reasoner_extra if asks else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +166,7 @@ class ProfileBook:
         """
         own: tuple[_Entry, ...] = ()
         if own_file is not None and own_file.exists():
-            try:
-                text = own_file.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise SettingsError(f"{own_file} cannot be read: {error}") from error
-            own = _entries(text, str(own_file))
+            own = _entries(_read(own_file), str(own_file))
         book = cls(_bundled_entries(), own)
         book._check_likes()
         return book
@@ -158,18 +194,19 @@ class ProfileBook:
         why: list[str] = []
         if mine is not None and mine.like is not None:
             fields.update(self._family(mine.like).fields)
-            why.append(f"like {mine.like!r}")
+            why.append(f"{mine.like!r} in {self._family(mine.like).origin}")
         elif base is not None:
             fields.update(base.fields)
-            why.append(f"{base.fields['family']!r}: {base_pattern!r} in {base.origin}")
+            why.append(f"{base_pattern!r} in {base.origin}")
         if mine is not None:
             fields.update(mine.fields)
-            why.append(f"{mine.fields['family']!r}: {mine_pattern!r} in {mine.origin}")
+            why.append(f"{mine_pattern!r} in {mine.origin}")
         profile = Profile.model_validate(fields)
         for serving in _bundled_servings():
-            if fnmatchcase(name, serving.match):
+            pattern = next((p for p in serving.match if fnmatchcase(name, p)), None)
+            if pattern is not None:
                 profile = _served(profile, serving)
-                why.append(f"{serving.match!r} adds {serving.notes or 'parameters'}")
+                why.append(f"{pattern!r} adds {', '.join(serving.adds(profile)) or 'nothing'}")
         return ProfileMatch(profile, "; then ".join(why))
 
     def _family(self, name: str) -> _Entry:
@@ -191,10 +228,7 @@ class ProfileBook:
 
 
 def _served(profile: Profile, serving: Serving) -> Profile:
-    added = dict(serving.extra)
-    if profile.prompt_style == "reasoner":
-        added |= serving.reasoner_extra
-    return profile.model_copy(update={"extra": {**added, **profile.extra}})
+    return profile.model_copy(update={"extra": {**serving.adds(profile), **profile.extra}})
 
 
 def _last_match(entries: tuple[_Entry, ...], name: str) -> tuple[_Entry | None, str]:
@@ -212,7 +246,7 @@ def _bundled() -> str:
 
 @cache
 def _bundled_entries() -> tuple[_Entry, ...]:
-    return _entries(_bundled(), "profiles.toml", also=("serving",))
+    return _entries(_bundled(), BUNDLED, also=("serving",))
 
 
 @cache
@@ -220,60 +254,105 @@ def _bundled_servings() -> tuple[Serving, ...]:
     return tuple(Serving.model_validate(table) for table in tomllib.loads(_bundled())["serving"])
 
 
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise SettingsError(f"{path} is over 1 MB", "it does not look like a file of profiles")
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 text", "save it as UTF-8") from error
+
+
 def _entries(text: str, origin: str, also: tuple[str, ...] = ()) -> tuple[_Entry, ...]:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{origin} is not valid TOML: {error}") from error
+        raise SettingsError(f"{origin} is not valid TOML: {error}", "correct that line") from error
     stray = sorted(set(data) - {"profile", *also})
-    if stray:
-        raise SettingsError(
-            f"{origin}: unknown key {stray[0]!r}", "profiles are written as [[profile]] tables"
-        )
     tables = data.get("profile", [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise SettingsError(f"{origin}: profiles are written as [[profile]] tables")
-    return tuple(_entry(table, number, origin) for number, table in enumerate(tables, 1))
+    if stray or not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
+        what = f"{origin}: unknown key {stray[0]!r}" if stray else f"{origin}: no list of profiles"
+        raise SettingsError(what, "each profile is a table under the line [[profile]]")
+    lines = text.splitlines()
+    heads = [n for n, line in enumerate(lines) if re.match(r"\s*\[\[\s*profile\s*\]\]", line)]
+    entries = []
+    for number, table in enumerate(tables):
+        # Profiles may also be written inline; then only the file is known.
+        first = heads[number] if len(heads) == len(tables) else None
+        last = None if first is None else next((h for h in heads if h > first), len(lines))
+        part = _Part(origin, table, () if first is None else tuple(lines[first:last]), first or 0)
+        entries.append(part.entry())
+    return tuple(entries)
 
 
 _FIELD_NAMES = tuple(field.alias or name for name, field in Profile.model_fields.items())
 
 
-def _entry(table: Mapping[str, object], number: int, origin: str) -> _Entry:
-    fields = dict(table)
-    match = fields.pop("match", None)
-    like = fields.pop("like", None)
-    patterns = [match] if isinstance(match, str) else match
-    label = fields.get("family", f"no. {number}")
-    if (
-        not isinstance(patterns, list)
-        or not patterns
-        or not all(isinstance(pattern, str) and pattern for pattern in patterns)
-    ):
-        raise SettingsError(
-            f"{origin}: profile {label!r}: field 'match' must be a pattern or a list of patterns",
-            'e.g. match = "*my-model*"',
-        )
-    if like is not None and not isinstance(like, str):
-        raise SettingsError(f"{origin}: profile {label!r}: field 'like' must name a family")
-    fields.setdefault("family", patterns[0])
-    for name in fields:
-        if name not in _FIELD_NAMES:
-            raise SettingsError(
-                f"{origin}: profile {label!r}: unknown field {name!r}",
-                _nearest(name, [*_FIELD_NAMES, "match", "like"]),
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One profile as it stands in a file."""
+
+    origin: str
+    table: Mapping[str, object]
+    lines: tuple[str, ...]
+    """From its head on; empty when it is not known where it stands."""
+    first: int
+    """Its head's line, from 0."""
+
+    def entry(self) -> _Entry:
+        fields = dict(self.table)
+        match, like = fields.pop("match", None), fields.pop("like", None)
+        patterns = [match] if isinstance(match, str) else match
+        if (
+            not isinstance(patterns, list)
+            or not patterns
+            or not all(isinstance(pattern, str) and pattern for pattern in patterns)
+        ):
+            raise self._error(
+                "match", "must be a pattern or a list of patterns", 'e.g. match = "*my-model*"'
             )
-    try:
-        Profile.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "?"
-        raise SettingsError(
-            f"{origin}: profile {label!r}: field {where!r}: {first['msg']}"
-        ) from error
-    return _Entry(tuple(str(p).casefold() for p in patterns), fields, like, origin)
+        for pattern in patterns:
+            if (why := _bad_pattern(pattern)) is not None:
+                raise self._error("match", f"{pattern[:60]!r} {why}", "* stands for any text")
+        if like is not None and not isinstance(like, str):
+            raise self._error("like", "must name a family")
+        for name in fields:
+            if name not in _FIELD_NAMES:
+                hint = _nearest(name, (*_FIELD_NAMES, "match", "like"))
+                raise self._error(name, "is not known", hint)
+        fields.setdefault("family", patterns[0])
+        try:
+            Profile.model_validate(fields)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            why = str(first["msg"]).removeprefix("Value error, ").replace("Input should", "must")
+            raise self._error(str(first["loc"][0]), why) from None
+        return _Entry(tuple(str(p).casefold() for p in patterns), fields, like, self.origin)
+
+    def _error(self, field: str, why: str, hint: str = "") -> SettingsError:
+        at = next(
+            (n for n, line in enumerate(self.lines) if re.match(rf"\s*{re.escape(field)}\b", line)),
+            0,
+        )
+        where = f"{self.origin}, line {self.first + at + 1}" if self.lines else self.origin
+        family = self.table.get("family")
+        of = f" of profile {family!r}" if isinstance(family, str) else ""
+        return SettingsError(f"{where}: field {field!r}{of} {why}", hint)
 
 
-def _nearest(word: str, known: list[str]) -> str:
+def _bad_pattern(pattern: str) -> str | None:
+    """Why a pattern can match no name; None: it can."""
+    if any(c.isspace() for c in pattern):
+        return "has white space, which no model's name has"
+    if re.search(r"[\^$|()\\]", pattern):
+        return "looks like a regular expression; patterns are globs"
+    if pattern.count("[") != pattern.count("]") or "(?!)" in translate(pattern):
+        return "has brackets that match nothing"
+    return None
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(set(known)))}"
