@@ -6,6 +6,7 @@ text. What may still become a tag is held back, never more than a tag's length.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,22 +30,61 @@ _PAIRS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
 )
+_OPENERS = tuple((tag.lower(), closers) for tag, closers in _PAIRS)
 _LONGEST_OPEN = max(len(tag) for tag, _ in _PAIRS)
+_BLANK = (
+    " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
+    "\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff"
+)
+"""What may stand before an opening tag: white space, a byte order mark, zero-width characters."""
+
+
+class _Closers:
+    """The tags that close one kind of block, in any case."""
+
+    __slots__ = ("_tags", "find", "longest")
+
+    def __init__(self, tags: tuple[str, ...]) -> None:
+        self._tags = tuple(tag.lower() for tag in tags)
+        self.longest = max(map(len, tags))
+        # The first two characters stay literal: what a search looks for first, and fast.
+        spelt = "|".join(
+            re.escape(tag[:2]) + "".join(_either_case(mark) for mark in tag[2:]) for tag in tags
+        )
+        self.find = re.compile(spelt).search
+
+    def held(self, text: str) -> int:
+        """Length of the longest suffix that a tag begins with."""
+        tail = text[1 - self.longest :]
+        first = self._tags[0][0]
+        at = tail.find(first)
+        while at >= 0:
+            suffix = tail[at:].lower()
+            if any(tag.startswith(suffix) for tag in self._tags):
+                return len(tail) - at
+            at = tail.find(first, at + 1)
+        return 0
+
+
+def _either_case(mark: str) -> str:
+    return f"[{mark.lower()}{mark.upper()}]" if mark.isalpha() else re.escape(mark)
+
+
+_CLOSERS = {tags: _Closers(tags) for _, tags in _PAIRS}
 
 
 class ThinkSplitter:
     """`auto`: reasoning only behind an opening tag at the start; `assume_think`: the template has
     opened it already, so all before a closing tag is reasoning; `off`: everything is text."""
 
-    __slots__ = ("_buffer", "_closers", "_hold", "_lead", "_state", "closed", "opened")
+    __slots__ = ("_buffer", "_closers", "_lead", "_state", "closed", "opened")
 
     def __init__(self, mode: SplitMode = "auto") -> None:
         self._state: Literal["start", "think", "text"] = "text" if mode == "off" else "start"
         self._buffer = ""
         self._lead: list[str] = []
         # In assume_think an opening tag may come all the same; without one, these close.
-        self._closers: tuple[str, ...] = _CLOSE_THINK if mode == "assume_think" else ()
-        self._hold = 0
+        self._closers = _CLOSERS[_CLOSE_THINK] if mode == "assume_think" else None
         self.opened = False
         """An opening tag was seen."""
         self.closed = False
@@ -86,63 +126,42 @@ class ThinkSplitter:
         return False
 
     def _start(self) -> bool:
-        body = self._buffer.lstrip()
+        body = self._buffer.lstrip(_BLANK)
         if len(body) < len(self._buffer):
             self._lead.append(self._buffer[: len(self._buffer) - len(body)])
             self._buffer = body
         if not body:
             return False
-        for tag, closers in _PAIRS:
-            if body.startswith(tag):
+        head = body[:_LONGEST_OPEN].lower()
+        for tag, closers in _OPENERS:
+            if head.startswith(tag):
                 self._lead, self._buffer = [], body[len(tag) :]
-                self._open(closers)
+                self._state, self._closers = "think", _CLOSERS[closers]
                 self.opened = True
                 return True
-        if len(body) < _LONGEST_OPEN and any(tag.startswith(body) for tag, _ in _PAIRS):
+        if len(body) < _LONGEST_OPEN and any(tag.startswith(head) for tag, _ in _OPENERS):
             return False
         self._buffer = "".join(self._lead) + body
         self._lead = []
-        if self._closers and not self.closed:
-            self._open(self._closers)
-        else:
-            self._state = "text"
+        self._state = "think" if self._closers is not None and not self.closed else "text"
         return True
 
-    def _open(self, closers: tuple[str, ...]) -> None:
-        self._state, self._closers = "think", closers
-        self._hold = max(map(len, closers)) - 1
-
     def _think(self, out: list[Delta]) -> bool:
-        buffer = self._buffer
-        end, width = -1, 0
-        for tag in self._closers:
-            at = buffer.find(tag, 0, None if end < 0 else end + len(tag) - 1)
-            if at >= 0 and (end < 0 or at < end):
-                end, width = at, len(tag)
-        if end >= 0:
-            if end:
-                out.append(Delta("reasoning", buffer[:end]))
-            self._buffer = buffer[end + width :]
+        buffer, closers = self._buffer, self._closers
+        assert closers is not None
+        end = closers.find(buffer)
+        if end is not None:
+            if end.start():
+                out.append(Delta("reasoning", buffer[: end.start()]))
+            self._buffer = buffer[end.end() :]
             # Some models think in several blocks: one that follows at once is reasoning too.
             self._state, self.closed = "start", True
             return True
-        kept = self._held()
-        if kept < len(buffer):
-            out.append(Delta("reasoning", buffer[: len(buffer) - kept]))
-            self._buffer = buffer[len(buffer) - kept :]
+        certain = len(buffer) - closers.held(buffer)
+        if certain:
+            out.append(Delta("reasoning", buffer[:certain]))
+            self._buffer = buffer[certain:]
         return False
-
-    def _held(self) -> int:
-        """Length of the longest suffix that a closing tag begins with."""
-        tail = self._buffer[-self._hold :]
-        first = self._closers[0][0]
-        at = tail.find(first)
-        while at >= 0:
-            suffix = tail[at:]
-            if any(tag.startswith(suffix) for tag in self._closers):
-                return len(suffix)
-            at = tail.find(first, at + 1)
-        return 0
 
 
 @dataclass(frozen=True, slots=True)

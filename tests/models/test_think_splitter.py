@@ -35,6 +35,38 @@ CASES: list[tuple[SplitMode, str, str, str]] = [
     ("assume_think", "<thi", "<thi", ""),
     ("assume_think", "no end", "no end", ""),
     ("off", "<think>x</think>y", "", "<think>x</think>y"),
+    # What stands before the tag: a byte order mark, zero-width characters, exotic white space.
+    ("auto", "\ufeff<think>x</think>y", "x", "y"),
+    ("auto", "\u200b\n\u3000<think>x</think>y", "x", "y"),
+    ("auto", "\ufeffplain", "", "\ufeffplain"),
+    # Any case, and tags that only look alike.
+    ("auto", "<THINK>x</Think>y", "x", "y"),
+    ("auto", "<Thinking>x</THINKING>y", "x", "y"),
+    ("assume_think", "x</THINK>y", "x", "y"),
+    ("auto", "[think]x[/Think]y", "x", "y"),
+    ("auto", "<thinks>x</thinks>", "", "<thinks>x</thinks>"),
+    ("auto", "< think>x</think>", "", "< think>x</think>"),
+    ("auto", "<think>x</ think>y", "x</ think>y", ""),
+    # A thought that speaks of tags ends at the first closing one.
+    ("auto", "<think>a<think>b</think>c</think>d", "a<think>b", "c</think>d"),
+    ("auto", "<think>say <answer>1</answer></think><answer>2</answer>", "say <answer>1</answer>",
+     "<answer>2</answer>"),
+    # Tags in the answer are the answer's, also in a code fence.
+    ("auto", "```html\n<think>x</think>\n```", "", "```html\n<think>x</think>\n```"),
+    ("auto", "<think>a</think>```\n<think>b</think>\n```", "a", "```\n<think>b</think>\n```"),
+    ("auto", "<think>a</think>text <think>b</think>", "a", "text <think>b</think>"),
+    # A closing tag alone closes only what is known to be open.
+    ("auto", "x</think>y", "", "x</think>y"),
+    ("auto", "</think>y", "", "</think>y"),
+    ("assume_think", "</think>y", "", "y"),
+    ("off", "x</think>y", "", "x</think>y"),
+    ("assume_think", "a</think>\n<think>b</think>c", "ab", "c"),
+    ("assume_think", "\n\nno tag", "\n\nno tag", ""),
+    # Nothing was thought.
+    ("auto", "<think></think>y", "", "y"),
+    ("auto", "<think>\n\n</think>\n\ny", "\n\n", "\n\ny"),
+    ("auto", "<think>", "", ""),
+    ("auto", "<think>\ud83d\ude00 \U0001f600</think>\udc80", "\ud83d\ude00 \U0001f600", "\udc80"),
 ]  # fmt: skip
 
 
@@ -65,7 +97,8 @@ def test_every_way_of_cutting_in_three_gives_the_same(
     parts=st.lists(
         st.sampled_from(
             ["<think>", "</think>", "<thinking>", "</thinking>", "<", "</", "think", ">", " ", "\n",
-             "a", "<|channel|>analysis<|message|>", "<|end|>", "[/THINK]", "[THINK]", "x<t"]
+             "a", "<|channel|>analysis<|message|>", "<|end|>", "[/THINK]", "[THINK]", "x<t",
+             "\ufeff", "<THINK>", "</Think>", "\u0130", "\u212a", "<thin", "k>"]
         ),
         max_size=14,
     ),
