@@ -1,4 +1,4 @@
-"""A small server that speaks the OpenAI protocol, and misbehaves on purpose when told to.
+"""A small server that speaks providers' protocols, and misbehaves on purpose when told to.
 
 It is the double of a model provider: litellm and HTTP stay real. Replies are found by model name
 and used in order; the last one repeats. By hand:
@@ -13,89 +13,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from tests.loopback import wires
+from tests.loopback.replies import Fault, Form, Framing, Reply, read_script
+from tests.loopback.wires import OPENAI, WIRES, Wire, openai_whole
 
-Form = Literal["reasoning_content", "reasoning", "inline", "orphan", "unclosed", "none"]
-Fault = Literal[
-    "none",
-    "html",
-    "empty_body",
-    "empty_choices",
-    "no_choices",
-    "never_starts",
-    "stalls",
-    "cut_before",
-    "cut",
-    "repeats",
-    "broken_sse",
-    "split_utf8",
-    "null_deltas",
-    "two_dones",
-    "no_done",
-    "tool_calls",
-    "endless_reasoning",
-    "error_in_stream",
-    "hangs_up",
-    "ends_early",
-]
+__all__ = ["Fault", "Form", "LoopbackServer", "Reply"]
 
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the server does with one request."""
-
-    text: str = "Hello."
-    """The answer."""
-    reasoning: str = ""
-    """What is thought first."""
-    form: Form = "reasoning_content"
-    """How the reasoning arrives."""
-    status: int = 200
-    """HTTP status; other than 200, `body` is sent as it is."""
-    body: Any = None
-    """The body of an error: text, or a value to be sent as JSON."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Further headers, e.g. Retry-After."""
-    chunk: int = 8
-    """Characters in a delta."""
-    finish_reason: str = "stop"
-    """Why it ends."""
-    usage: Literal["apart", "last", "none"] = "apart"
-    """Whether usage comes in a chunk of its own, with the last one, or not at all."""
-    reasoning_tokens: int | None = None
-    """Count that usage tells; None: it does not."""
-    cached_tokens: int | None = None
-    """Prompt tokens that usage calls cached; None: it does not say."""
-    tokens_per_s: float | None = None
-    """Pace of the deltas; None: at once."""
-    fault: Fault = "none"
-    """How it misbehaves."""
-    signature: str = "signed"
-    """Of the thoughts, where the wire form has one."""
-    when: str | None = None
-    """Only for requests that hold this text."""
-
-
-_OPENAI = "/chat/completions"
-_WIRES: dict[str, Callable[[Reply], Iterable[bytes]]] = {
-    _OPENAI: lambda _: (),
-    "/v1/messages": lambda r: wires.anthropic(r.text, r.reasoning, r.signature, r.chunk),
-    "/api/chat": lambda r: wires.ollama(r.text, r.reasoning, r.chunk),
-    ":streamGenerateContent": lambda r: wires.google(r.text, r.reasoning, r.signature),
-}
-"""How a path is answered; all but OpenAI's form are without faults."""
-_KINDS = {
-    "/v1/messages": "text/event-stream",
-    "/api/chat": "application/x-ndjson",
-    ":streamGenerateContent": "text/event-stream",
-}
+_OVERLOADED = {"message": "Overloaded", "type": "overloaded_error", "code": 529}
 
 
 class LoopbackServer:
@@ -178,14 +108,15 @@ class LoopbackServer:
             data = [{"id": name, "object": "model"} for name in self.script if name != "*"]
             await _send(writer, 200, json.dumps({"object": "list", "data": data}).encode())
             return True
-        wire = next((end for end in _WIRES if path.endswith(end)), None)
+        wire = next((wire for wire in WIRES if path.endswith(wire.path)), None)
         if wire is None:
             await _send(writer, 404, b'{"error": {"message": "no such path"}}')
             return True
         request = {"model": path.rpartition("/")[2].partition(":")[0], **json.loads(body)}
         self.requests.append(request)
         self.headers.append(headers)
-        return await self._answer(self._reply(request), request, writer, wire)
+        reply = _with_key(self._reply(request), headers)
+        return await self._answer(reply, request, writer, wire)
 
     def _reply(self, request: dict[str, Any]) -> Reply:
         model = str(request.get("model", ""))
@@ -205,25 +136,24 @@ class LoopbackServer:
         return replies[number]
 
     async def _answer(
-        self, reply: Reply, request: dict[str, Any], writer: asyncio.StreamWriter, wire: str
+        self, reply: Reply, request: dict[str, Any], writer: asyncio.StreamWriter, wire: Wire
     ) -> bool:
         if reply.fault == "hangs_up":
             return False
-        if reply.status != 200 or reply.fault in ("html", "empty_body"):
+        if reply.status != 200 or reply.fault in ("html", "empty_body", "other_json", "cut_body"):
             body, kind = _error_body(reply)
-            await _send(writer, reply.status, body, kind, reply.headers)
+            missing = 100 if reply.fault == "cut_body" else 0
+            await _send(writer, reply.status, body, kind, reply.headers, missing)
+            return not missing
+        if wire is OPENAI and (not request.get("stream") or reply.fault == "ignores_stream"):
+            whole = json.dumps(openai_whole(reply, request)).encode()
+            await _send(writer, 200, whole, headers=reply.headers)
             return True
-        if wire != _OPENAI:
-            await _send(writer, 200, b"".join(_WIRES[wire](reply)), _KINDS[wire])
-            return True
-        if not request.get("stream"):
-            await _send(writer, 200, json.dumps(_whole(reply, request)).encode())
-            return True
-        head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {wire.kind}\r\nConnection: close\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
         writer.write((head + "Transfer-Encoding: chunked\r\n\r\n").encode("latin-1"))
         await writer.drain()
-        async for piece in self._stream(reply, request):
+        async for piece in self._stream(reply, request, wire):
             writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             await writer.drain()
         if reply.fault not in ("cut", "cut_before"):
@@ -231,15 +161,26 @@ class LoopbackServer:
             await writer.drain()
         return False
 
-    async def _stream(self, reply: Reply, request: dict[str, Any]) -> AsyncIterator[bytes]:
+    async def _stream(
+        self, reply: Reply, request: dict[str, Any], wire: Wire
+    ) -> AsyncIterator[bytes]:
+        """The stream as it is written, up to where it misbehaves."""
         if reply.fault == "cut_before":
             return
         if reply.fault == "never_starts":
             await self._stop.wait()
             return
-        deltas = list(_deltas(reply))
-        for number, delta in enumerate(deltas):
-            if number == max(1, len(deltas) // 2):
+        pieces = list(wire.pieces(reply, request))
+        fault = wire.fault(reply.body or _OVERLOADED)
+        if reply.fault == "error_first":
+            yield fault
+            return
+        if reply.framing == "at_once":
+            yield b"".join(pieces)
+            return
+        half = max(1, (len(pieces) - 1) // 2)
+        for number, piece in enumerate(pieces):
+            if number == half:
                 if reply.fault in ("cut", "ends_early"):
                     return
                 if reply.fault == "stalls":
@@ -248,70 +189,43 @@ class LoopbackServer:
                 if reply.fault == "broken_sse":
                     yield b'data: {"choices": [{"delta": {"content": "oops\n\nnonsense\n\n'
                 if reply.fault == "error_in_stream":
-                    error = {"message": "Overloaded", "type": "overloaded_error", "code": 529}
-                    yield _event({"error": error})
+                    yield fault
                     return
+                while reply.fault in ("repeats", "endless_reasoning") and not self._stop.is_set():
+                    yield pieces[number - 1] * 50
+                    await asyncio.sleep(0)
             if reply.tokens_per_s:
                 await asyncio.sleep(reply.chunk / 4 / reply.tokens_per_s)
-            for piece in _cut(_event(_chunk(request, delta)), reply.fault):
-                yield piece
-        while reply.fault in ("repeats", "endless_reasoning") and not self._stop.is_set():
-            yield _event(_chunk(request, deltas[-1])) * 50
-            await asyncio.sleep(0)
-        last = _chunk(request, {}, reply.finish_reason)
-        if reply.usage == "last":
-            last["usage"] = _usage(reply, request)
-        yield _event(last)
-        if reply.usage == "apart":
-            yield _event({**_chunk(request, {}), "choices": [], "usage": _usage(reply, request)})
-        if reply.fault != "no_done":
-            yield b"data: [DONE]\n\n" * (2 if reply.fault == "two_dones" else 1)
+            for part in _cut(_framed(piece, reply.framing), reply.fault):
+                yield part
 
 
-def _deltas(reply: Reply) -> list[dict[str, Any]]:
-    """The deltas of a whole reply, in order."""
-    text, thought = reply.text, reply.reasoning
-    inline = {
-        "inline": "<think>{}</think>\n\n",
-        "orphan": "{}</think>\n\n",
-        "unclosed": "<think>{}",
-    }
-    if reply.form in inline:
-        text = inline[reply.form].format(thought) + text
-        thought = ""
-    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    if reply.form in ("reasoning", "reasoning_content"):
-        deltas += [{reply.form: piece, "content": None} for piece in _pieces(thought, reply.chunk)]
-    for piece in _pieces(text, reply.chunk):
-        if reply.fault == "null_deltas":
-            deltas.append({"content": None})
-        deltas.append({"content": piece})
-    if reply.fault == "tool_calls":
-        call = {"index": 0, "id": "c1", "type": "function"}
-        deltas.append({"tool_calls": [{**call, "function": {"name": "f", "arguments": "{}"}}]})
-    if reply.fault == "empty_choices":
-        return []
-    return deltas
+def _with_key(reply: Reply, headers: Mapping[str, str]) -> Reply:
+    """The reply with the key that the client sent, where a body names it."""
+    if "{key}" not in json.dumps(reply.body):
+        return reply
+    sent = headers.get("authorization", "").removeprefix("Bearer ")
+    key = sent or headers.get("x-api-key") or headers.get("x-goog-api-key") or ""
+    return dataclasses.replace(reply, body=json.loads(json.dumps(reply.body).replace("{key}", key)))
 
 
-def _pieces(text: str, size: int) -> list[str]:
-    return [text[at : at + size] for at in range(0, len(text), size)]
-
-
-def _chunk(
-    request: dict[str, Any], delta: dict[str, Any], finish_reason: str | None = None
-) -> dict[str, Any]:
-    return {
-        "id": "chatcmpl-loopback",
-        "object": "chat.completion.chunk",
-        "created": 1_700_000_000,
-        "model": request.get("model"),
-        "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
-    }
-
-
-def _event(value: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
+def _framed(event: bytes, framing: Framing) -> bytes:
+    """An event in another of the ways in which servers write them."""
+    match framing:
+        case "no_space":
+            return event.replace(b"data: ", b"data:")
+        case "crlf":
+            return event.replace(b"\n", b"\r\n")
+        case "cr":
+            return event.replace(b"\n", b"\r")
+        case "comments":
+            return b": keep-alive\n\n" + event
+        case "named":
+            return b"event: chunk\nid: 7\nretry: 100\n" + event
+        case "multiline" if event.startswith(b"data: {"):
+            lines = json.dumps(json.loads(event[6:]), indent=1).encode().split(b"\n")
+            return b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
+    return event
 
 
 def _cut(data: bytes, fault: Fault) -> list[bytes]:
@@ -319,38 +233,15 @@ def _cut(data: bytes, fault: Fault) -> list[bytes]:
     return [bytes([byte]) for byte in data] if fault == "split_utf8" else [data]
 
 
-def _whole(reply: Reply, request: dict[str, Any]) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": ""}
-    for delta in _deltas(reply):
-        for name in ("content", "reasoning", "reasoning_content"):
-            message[name] = (message.get(name) or "") + (delta.get(name) or "")
-    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
-    whole = {**_chunk(request, {}), "object": "chat.completion", "choices": [choice]}
-    return whole if reply.usage == "none" else {**whole, "usage": _usage(reply, request)}
-
-
-def _usage(reply: Reply, request: dict[str, Any]) -> dict[str, Any]:
-    prompt = sum(len(str(m.get("content", ""))) // 4 + 4 for m in request.get("messages", []))
-    completion = (len(reply.text) + len(reply.reasoning)) // 4 + 1
-    usage: dict[str, Any] = {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-    }
-    if reply.reasoning_tokens is not None:
-        usage["completion_tokens_details"] = {"reasoning_tokens": reply.reasoning_tokens}
-    if reply.cached_tokens is not None:
-        usage["prompt_tokens_details"] = {"cached_tokens": reply.cached_tokens}
-    return usage
-
-
 def _error_body(reply: Reply) -> tuple[bytes, str]:
     if reply.fault == "html":
         return b"<html><body><h1>It works!</h1></body></html>", "text/html"
     if reply.fault == "empty_body":
         return b"", "application/json"
+    if reply.fault == "other_json":
+        return b'{"object": "list", "data": []}', "application/json"
     if isinstance(reply.body, str):
-        return reply.body.encode(), "text/plain"
+        return reply.body.encode(), "text/html" if "<html" in reply.body else "text/plain"
     body = {"error": {"message": "it failed"}} if reply.body is None else reply.body
     return json.dumps(body).encode(), "application/json"
 
@@ -361,23 +252,14 @@ async def _send(
     body: bytes,
     kind: str = "application/json",
     headers: Mapping[str, str] | None = None,
+    missing: int = 0,
 ) -> None:
-    head = f"HTTP/1.1 {status} Status\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+    """`missing`: bytes that are announced and never sent."""
+    size = len(body) + missing
+    head = f"HTTP/1.1 {status} Status\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     writer.write((head + "\r\n").encode("latin-1") + body)
     await writer.drain()
-
-
-def read_script(path: Path) -> dict[str, list[Reply]]:
-    """A script from a JSON file."""
-    known = {field.name for field in fields(Reply)}
-    script: dict[str, list[Reply]] = {}
-    for model, replies in json.loads(path.read_text(encoding="utf-8")).items():
-        for reply in replies:
-            if stray := set(reply) - known:
-                raise SystemExit(f"{path}: a reply of {model} has unknown fields: {sorted(stray)}")
-        script[model] = [Reply(**reply) for reply in replies]
-    return script
 
 
 async def _main(port: int, script: dict[str, list[Reply]]) -> None:

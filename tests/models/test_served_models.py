@@ -122,7 +122,7 @@ async def test_an_own_price_is_used_to_the_cent(loopback: LoopbackServer, heard:
 async def test_a_cancelled_call_closes_its_connection(
     loopback: LoopbackServer, client: LiteLLMClient
 ) -> None:
-    loopback.serve("*", Reply("word " * 50, fault="repeats"))
+    loopback.serve("*", Reply("word " * 5_000, tokens_per_s=200))
     started = asyncio.Event()
     request = ask(PLAIN, api_base=loopback.base, max_tokens=1_000_000)
     call = asyncio.create_task(client.complete(request, lambda _: started.set()))
