@@ -34,6 +34,11 @@ class Paths:
         return self.data / "live.db"
 
     @property
+    def models_file(self) -> Path:
+        """What models were found to take and to do."""
+        return self.data / "models.json"
+
+    @property
     def config_file(self) -> Path:
         return self.config / "config.toml"
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from planner_app.domain.teams import provider_of
 from planner_app.models.litellm_client import LiteLLMOptions
+from planner_app.models.memory import Memory
 from planner_app.models.prices import parse_price
 from planner_app.models.profiles import ProfileBook
 from planner_app.settings import Settings
@@ -25,4 +26,5 @@ def model_options(settings: Settings, keys: Mapping[str, str]) -> LiteLLMOptions
         prices={n: parse_price(n, p.model_dump(exclude_none=True)) for n, p in prices.items()},
         api_bases=settings.models.api_bases,
         key_for=key_for,
+        memory=Memory(settings.paths.models_file),
     )

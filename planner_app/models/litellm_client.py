@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from planner_app.domain.errors import BadInput
 from planner_app.models.call import Bounds, Call
 from planner_app.models.faults import Place
 from planner_app.models.lite import litellm_if_loaded
+from planner_app.models.memory import Memory
 from planner_app.models.port import (
     Message,
     ModelError,
@@ -48,6 +50,8 @@ class LiteLLMOptions:
     """The key for a model; None: litellm finds it in the environment."""
     bounds: Bounds = field(default_factory=Bounds)
     """How long and how much a call waits for."""
+    memory: Memory = field(default_factory=Memory)
+    """What models were found to refuse and to do."""
 
     def api_base(self, spec: ModelSpec) -> str | None:
         """The address of a model's server; None: the provider's own."""
@@ -60,7 +64,7 @@ class LiteLLMClient:
 
     def __init__(self, options: LiteLLMOptions) -> None:
         self._options = options
-        self._refused: dict[tuple[str, str | None], set[str]] = {}
+        self._memory = options.memory
 
     async def complete(self, request: ModelRequest, on_delta: OnDelta) -> ModelReply:
         """One streamed call. Raises ModelError; cancelling it closes the connection."""
@@ -69,7 +73,7 @@ class LiteLLMClient:
         _check_address(place)
         profile = self.profile(spec)
         call = Call(request, place, profile, self.price(spec), self._options.bounds, on_delta)
-        refused = self._refused.setdefault((spec.name, place.api_base), set())
+        refused = set(self._memory.recall(spec.name, place.api_base).refuses)
         while True:
             params = shape_params(request, profile)
             for name in refused & set(params.sent):
@@ -82,6 +86,7 @@ class LiteLLMClient:
                     raise
                 # The model says what it does not take: that is left out from now on.
                 refused.add(culprit)
+                await asyncio.to_thread(self._memory.refused, spec.name, place.api_base, culprit)
 
     def price(self, spec: ModelSpec) -> Price | None:
         """A person's own price, else the table's. A server of one's own has no listed price."""
@@ -91,9 +96,10 @@ class LiteLLMClient:
         return None if self._options.api_base(spec) else table_price(spec.name)
 
     def profile(self, spec: ModelSpec) -> Profile:
-        """The profile that the name gets, with the person's own `think_mode`, and with the
-        table's sizes of window and reply where it says nothing about them."""
-        profile = self._options.profiles.find(spec.name)
+        """The profile that the name gets, by what a probe found, with the person's own
+        `think_mode`, and the table's sizes of window and reply where it says nothing of them."""
+        known = self._memory.recall(spec.name, self._options.api_base(spec))
+        profile = known.fitted(self._options.profiles.find(spec.name))
         changes: dict[str, object] = {}
         if "think_mode" in spec.options:
             changes["think_mode"] = spec.options["think_mode"]

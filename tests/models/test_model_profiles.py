@@ -74,8 +74,8 @@ FAMILIES = {
         openrouter/anthropic/claude-opus-4.6 claude-sonnet-5 anthropic/claude-opus-4-10""",
     "claude-4.5": """claude-opus-4-5 claude-sonnet-4-20250514 claude-opus-4-1-20250805
         bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0 vertex_ai/claude-sonnet-4@20250514
-        vertex_ai/claude-sonnet-4-5@20250929 openrouter/anthropic/claude-3.7-sonnet:thinking
-        openrouter/anthropic/claude-opus-4 claude-opus-4-0""",
+        vertex_ai/claude-sonnet-4-5@20250929 openrouter/anthropic/claude-opus-4 claude-opus-4-0""",
+    "claude-3.7": "openrouter/anthropic/claude-3.7-sonnet:thinking claude-3-7-sonnet-20250219",
     "claude-3.5 and before": "bedrock/anthropic.claude-3-5-sonnet-20240620-v1:0 claude-3-haiku-x",
     "gemini-3": "gemini/gemini-3-pro-preview vertex_ai/gemini-3-flash gemini/gemini-flash-latest",
     "gemini-2.5": "gemini/gemini-2.5-pro openrouter/google/gemini-2.5-flash",
