@@ -22,6 +22,7 @@ from planner_app.models.port import (
     Profile,
     model_error,
 )
+from planner_app.models.repeats import Repeats
 from planner_app.models.shaping import Params, shape_messages
 
 
@@ -30,11 +31,32 @@ class Bounds:
     """How long and how much a call waits for."""
 
     first_piece_s: float = 300.0
-    """Seconds to the first piece; hidden thinking counts."""
+    """Seconds to the first piece; a model whose thoughts are hidden has the whole deadline."""
     idle_s: float = 90.0
-    """Seconds between two pieces."""
+    """Seconds between two pieces, once one has come."""
     max_chars: int = 4_000_000
     """Characters of a reply, reasoning included."""
+
+
+_KEPT = 16
+"""Of litellm's chunks, how many of the newest are kept; usage stands in one of the last."""
+
+
+_BREATH_S = 0.005
+"""Seconds after which reading lets the other tasks of the event loop have their turn."""
+
+
+class _Chunks(list[object]):
+    """The first chunk and the newest ones.
+
+    litellm keeps them all, some 2 KB for each token, and reads all of them again when a stream
+    ends or breaks off. Of ours it needs the last two, we the first one and the end.
+    """
+
+    def append(self, chunk: object) -> None:
+        super().append(chunk)
+        if len(self) > 2 * _KEPT:
+            del self[1:-_KEPT]
 
 
 class _Stream(Protocol):
@@ -71,6 +93,8 @@ class Call:
         self._started = 0.0
         self._first_piece: float | None = None
         self._tool_calls = False
+        self._repeats = Repeats()
+        self._repeating = False
 
     async def run(self, params: Params) -> ModelReply:
         """The reply. Raises ModelError."""
@@ -91,7 +115,9 @@ class Call:
     ) -> _Stream:
         """The stream, read to its end and closed."""
         ends = self._started + self._request.deadline_s
-        scope = asyncio.timeout_at(min(ends, self._started + self._bounds.first_piece_s))
+        hidden = self._profile.reasoning_visible == "hidden"
+        first = ends if hidden else self._started + self._bounds.first_piece_s
+        scope = asyncio.timeout_at(min(ends, first))
         stream: _Stream | None = None
         try:
             async with scope:
@@ -107,6 +133,7 @@ class Call:
                     **params.sent,
                 )
                 assert stream is not None
+                stream.chunks = _Chunks()
                 await self._read(stream, assembly, scope, ends)
                 return stream
         except ReplyTooLongError:
@@ -115,6 +142,8 @@ class Call:
                 f"{self._place.model} sent more than a reply of {self._request.max_tokens:,} "
                 "tokens can hold",
             ) from None
+        except ModelError:
+            raise
         except TimeoutError as error:
             if scope.expired():
                 raise self._late(assembly, total=self._now() >= ends) from error
@@ -131,12 +160,8 @@ class Call:
         idle, now = self._bounds.idle_s, self._now
         # Moving the timer at every token would cost more than reading it.
         grain = min(1.0, idle / 4)
-        moved = 0.0
+        moved = breathed = 0.0
         async for chunk in stream:
-            moment = now()
-            if moment - moved > grain:
-                scope.reschedule(min(ends, moment + idle))
-                moved = moment
             if not chunk.choices:
                 continue
             delta = chunk.choices[0].delta
@@ -154,10 +179,21 @@ class Call:
                 assembly.add_signatures(extra["thought_signatures"])
             if delta.tool_calls:
                 self._tool_calls = True
+            moment = now()
+            if assembly.started and moment - moved > grain:
+                scope.reschedule(min(ends, moment + idle))
+                moved = moment
+            if moment - breathed > _BREATH_S:
+                # What is there already is read without a pause, while all else would wait.
+                await asyncio.sleep(0)
+                breathed = now()
+            if self._repeating:
+                raise model_error("too_long", f"{self._place.model} repeats itself without end")
 
     def _piece(self, delta: Delta) -> None:
         if self._first_piece is None:
             self._first_piece = self._now()
+        self._repeating = self._repeating or self._repeats.add(delta.text)
         self._on_delta(delta)
 
     def _late(self, assembly: Assembly, *, total: bool) -> ModelError:

@@ -122,7 +122,7 @@ CASES: dict[str, Case] = {
         Reply("0123456789" * 1_000_000, chunk=100_000), "too_long", "more than a reply", False
     ),
     "reasoning without end": Case(
-        Reply("", "hm, " * 9, fault="endless_reasoning", chunk=36), "too_long", "more than", False
+        Reply("", "hm, " * 9, fault="endless_reasoning", chunk=36), "too_long", "repeats itself", False
     ),
     "a deadline": Case(
         Reply("word " * 40, tokens_per_s=20), "deadline", "not done after", False, deadline_s=0.4
