@@ -221,23 +221,36 @@ class NetSettings(_Section):
         return self.policy or ("seen" if has_attachments else "open")
 
 
+def _per_million(usd: float) -> float:
+    """Price lists also tell the price of one token, a millionth of what is meant here."""
+    if 0 < usd < LEAST_PRICE:
+        raise ValueError(f"write US dollars for a million tokens, such as {usd * 1_000_000:g}")
+    return usd
+
+
+LEAST_PRICE = 0.0001
+TokenPrice = Annotated[Usd, AfterValidator(_per_million)]
+
+
 class PriceSettings(_Section):
     """US dollars per million tokens of one model."""
 
-    input: Usd
-    output: Usd
-    cached: Usd | None = None
-    """None: as other input."""
+    input: TokenPrice
+    output: TokenPrice
+    cached: TokenPrice | None = None
+    """For input that the provider had cached. None: as other input."""
+    reasoning: TokenPrice | None = None
+    """For output that is reasoning. None: as other output."""
 
 
 class ModelsSettings(_Section):
     """What is known of models beside their profiles."""
 
-    api_bases: dict[str, Address] = Field(default_factory=dict)
+    api_bases: dict[ModelName, Address] = Field(default_factory=dict)
     """Model name, or provider with its slash (`ollama_chat/`), to the address of its server."""
-    prices: dict[str, PriceSettings] = Field(default_factory=dict)
-    """Model name to its price, over the bundled table."""
-    timeouts: dict[str, Annotated[Seconds, Field(gt=0)]] = Field(default_factory=dict)
+    prices: dict[ModelName, PriceSettings] = Field(default_factory=dict)
+    """Model name, or provider with its slash, to its price, over the bundled table."""
+    timeouts: dict[ModelName, Annotated[Seconds, Field(gt=0)]] = Field(default_factory=dict)
     """Model name, provider with its slash, or `default`, to seconds for one whole call."""
 
     def api_base(self, model: str) -> str | None:

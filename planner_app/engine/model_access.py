@@ -7,23 +7,25 @@ from collections.abc import Mapping
 from planner_app.domain.teams import provider_of
 from planner_app.models.litellm_client import LiteLLMOptions
 from planner_app.models.memory import Memory
-from planner_app.models.prices import parse_price
+from planner_app.models.prices import Price
 from planner_app.models.profiles import ProfileBook
 from planner_app.settings import Settings
 
 
 def model_options(settings: Settings, keys: Mapping[str, str]) -> LiteLLMOptions:
-    """Profiles, own prices, addresses and keys (by variable). Raises SettingsError, BadInput."""
+    """Profiles, own prices, addresses and keys (by variable). Raises SettingsError."""
 
     def key_for(model: str) -> str | None:
         provider = provider_of(model)
         names = () if provider is None else (provider.variable, *provider.other_variables)
         return next((keys[name] for name in names if name in keys), None)
 
-    prices = settings.models.prices
     return LiteLLMOptions(
         profiles=ProfileBook.load(settings.paths.profiles_file),
-        prices={n: parse_price(n, p.model_dump(exclude_none=True)) for n, p in prices.items()},
+        prices={
+            name: Price(own.input, own.output, own.cached, own.reasoning)
+            for name, own in settings.models.prices.items()
+        },
         api_bases=settings.models.api_bases,
         key_for=key_for,
         memory=Memory(settings.paths.models_file),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -69,11 +70,16 @@ def provider_usage(chunks: Sequence[object]) -> object | None:
 def cost_of(usage: Usage, price: Price | None, chunks: Sequence[object] = ()) -> Cost:
     """US dollars of a call: the provider's own figure, else by price, else unknown."""
     told = getattr(provider_usage(chunks), "cost", None)
-    if isinstance(told, (int, float)) and not isinstance(told, bool) and told >= 0:
+    if isinstance(told, (int, float)) and not isinstance(told, bool) and 0 <= told < math.inf:
         return Cost(usd=float(told), source="provider")
     if price is None:
         return Cost(usd=None, source="unknown")
-    usd = price.cost(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens or 0)
+    usd = price.cost(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.cached_tokens or 0,
+        usage.reasoning_tokens or 0,
+    )
     return Cost(usd=usd, source=price.source)
 
 

@@ -43,7 +43,8 @@ class LiteLLMOptions:
     profiles: ProfileBook
     """Habits of models."""
     prices: Mapping[str, Price] = field(default_factory=dict)
-    """A person's own prices by model name; they win over the table."""
+    """A person's own prices by model name, or by provider with its slash; they win over the
+    table."""
     api_bases: Mapping[str, str] = field(default_factory=dict)
     """Address by model name, or by provider with its slash (`ollama_chat/`)."""
     key_for: Callable[[str], str | None] = _no_key
@@ -90,7 +91,8 @@ class LiteLLMClient:
 
     def price(self, spec: ModelSpec) -> Price | None:
         """A person's own price, else the table's. A server of one's own has no listed price."""
-        own = self._options.prices.get(spec.name)
+        prices = self._options.prices
+        own = prices.get(spec.name) or prices.get(spec.name.partition("/")[0] + "/")
         if own is not None:
             return own
         return None if self._options.api_base(spec) else table_price(spec.name)

@@ -1,44 +1,54 @@
-"""litellm's table of prices, read as the file it is: litellm itself is not imported.
+"""litellm's table of models, read as the file it is: prices, sizes, dates. litellm itself is not
+imported.
 
 Reading it takes some 30 ms, once per process.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import json
 from collections.abc import Mapping
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 
 from planner_app.models.prices import Price
 
-_FILE = "model_prices_and_context_window_backup.json"
+SOON = timedelta(days=60)
+"""How long before a model is withdrawn people are warned."""
+_TABLE = "model_prices_and_context_window_backup.json"
+_PROVIDERS = ("provider_endpoints_support_backup.json", "llms/openai_like/providers.json")
 _PER = 1_000_000
 
 
 @cache
-def _table() -> Mapping[str, Mapping[str, object]]:
+def _file(name: str) -> Mapping[str, Mapping[str, object]]:
     found = importlib.util.find_spec("litellm")
     if found is None or found.origin is None:
         return {}
-    path = Path(found.origin).parent / _FILE
+    path = Path(found.origin).parent / name
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:  # another release keeps it elsewhere: then no price is known
+    except (OSError, ValueError):  # another release keeps it elsewhere: then nothing is known
         return {}
     return table if isinstance(table, dict) else {}
 
 
 def _entry(model: str) -> Mapping[str, object] | None:
-    table = _table()
-    bare = model.partition("/")[2]
-    # `openai/gpt-5` is listed as `gpt-5`; a provider's own name comes first.
-    for name in (model, bare) if model.startswith(("openai/", "anthropic/")) else (model,):
-        entry = table.get(name)
-        if entry is not None:
-            return entry
-    return None
+    table = _file(_TABLE)
+    entry = table.get(model)
+    if entry is not None and model != "sample_spec":
+        return entry
+    # `openai/gpt-5` is listed as `gpt-5`, of the provider openai.
+    provider, _, bare = model.partition("/")
+    entry = table.get(bare)
+    if entry is None:
+        return None
+    listed = str(entry.get("litellm_provider", ""))
+    same = listed == provider or listed.startswith((f"{provider}_", f"{provider}-"))
+    return entry if same else None
 
 
 def table_price(model: str) -> Price | None:
@@ -46,51 +56,114 @@ def table_price(model: str) -> Price | None:
     entry = _entry(model)
     if entry is None:
         return None
-    first, second = _number(entry, "input_cost_per_token"), _number(entry, "output_cost_per_token")
+    first, second = _usd(entry, "input_cost_per_token"), _usd(entry, "output_cost_per_token")
     if first is None or second is None:
         return None
-    cached = _number(entry, "cache_read_input_token_cost")
-    date = entry.get("deprecation_date")
+    if not first and not second and not model.endswith((":free", "/free")):
+        return None  # the table writes nothing for what it does not know
+    cached = _usd(entry, "cache_read_input_token_cost")
     return Price(
-        input_usd_per_mtok=first * _PER,
-        output_usd_per_mtok=second * _PER,
-        cached_usd_per_mtok=None if cached is None else cached * _PER,
+        input_usd_per_mtok=first,
+        output_usd_per_mtok=second,
+        cached_usd_per_mtok=_usd(entry, "input_cost_per_token_cache_hit")
+        if cached is None
+        else cached,
+        reasoning_usd_per_mtok=_usd(entry, "output_cost_per_reasoning_token"),
         source="table",
-        deprecation_date=date if isinstance(date, str) else None,
         steps=_steps(entry),
     )
 
 
 def context_window(model: str) -> int | None:
     """Tokens of prompt that a model takes, by the table; None when it does not say."""
-    entry = _entry(model)
-    size = None if entry is None else _number(entry, "max_input_tokens")
-    return None if size is None else int(size)
+    return _size(model, "max_input_tokens")
 
 
 def output_limit(model: str) -> int | None:
     """Tokens that a reply may have, by the table; None when it does not say."""
+    return _size(model, "max_output_tokens")
+
+
+def withdrawal(model: str, today: date) -> str:
+    """A line that says when the provider withdraws the model; empty: not soon, or not known."""
     entry = _entry(model)
-    size = None if entry is None else _number(entry, "max_output_tokens")
-    return None if size is None else int(size)
+    try:
+        ends = date.fromisoformat(str(entry.get("deprecation_date"))) if entry else None
+    except ValueError:
+        return ""
+    if ends is None or ends > today + SOON:
+        return ""
+    if ends <= today:
+        return f"{model} was withdrawn by its provider on {ends}, as litellm's table says"
+    days = (ends - today).days
+    in_days = "tomorrow" if days == 1 else f"in {days} days"
+    return f"{model} will be withdrawn by its provider on {ends}, {in_days}"
 
 
-def _steps(entry: Mapping[str, object]) -> tuple[tuple[int, float, float], ...]:
-    """Dearer rates for long prompts: (above how many tokens, input, output), rising."""
+def provider_is_known(provider: str) -> bool:
+    """Whether litellm knows a provider by this name; also True when nothing can be found out."""
+    known = _providers()
+    return not known or provider in known
+
+
+def is_listed(model: str) -> bool:
+    """Whether the table names this model."""
+    return _entry(model) is not None
+
+
+def nearest_names(model: str) -> tuple[str, ...]:
+    """Up to three names that were probably meant: of models, else of providers with a slash."""
+    provider, slash, bare = model.partition("/")
+    table = _file(_TABLE)
+    if slash and provider_is_known(provider):
+        known = [name for name in table if name.startswith(f"{provider}/")]
+        known += [f"{provider}/{name}" for name, entry in table.items()
+                  if entry.get("litellm_provider") == provider and "/" not in name]  # fmt: skip
+        return tuple(difflib.get_close_matches(model, dict.fromkeys(known), n=3, cutoff=0.75))
+    if slash:
+        close = difflib.get_close_matches(provider, sorted(_providers()), n=2, cutoff=0.6)
+        return tuple(f"{name}/{bare}" for name in close)
+    names = [name for name in table if "/" not in name or name.endswith(f"/{model}")]
+    exact = [name for name in names if name.endswith(f"/{model}") and name.count("/") == 1]
+    return tuple(exact[:3]) or tuple(difflib.get_close_matches(model, names, n=3, cutoff=0.8))
+
+
+@cache
+def _providers() -> frozenset[str]:
+    endpoints = _file(_PROVIDERS[0]).get("providers", {})
+    if not endpoints:
+        return frozenset()
+    listed = {str(entry.get("litellm_provider", "")) for entry in _file(_TABLE).values()}
+    prefixes = {name.partition("/")[0] for name in _file(_TABLE) if "/" in name}
+    return frozenset({*endpoints, *_file(_PROVIDERS[1])} | (listed & prefixes))
+
+
+def _size(model: str, key: str) -> int | None:
+    entry = _entry(model)
+    value = None if entry is None else entry.get(key)
+    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _steps(entry: Mapping[str, object]) -> tuple[tuple[int, float, float, float | None], ...]:
+    """Dearer rates for long prompts: (above how many tokens, input, output, cached), rising."""
     steps = []
     prefix, suffix = "input_cost_per_token_above_", "k_tokens"
     for key in entry:
         size = key.removeprefix(prefix).removesuffix(suffix)
         if not (key.startswith(prefix) and key.endswith(suffix) and size.isdigit()):
             continue
-        given = _number(entry, key)
-        taken = _number(entry, f"output_cost_per_token_above_{size}{suffix}")
-        base = _number(entry, "output_cost_per_token")
+        given = _usd(entry, key)
+        taken = _usd(entry, f"output_cost_per_token_above_{size}{suffix}")
+        cached = _usd(entry, f"cache_read_input_token_cost_above_{size}{suffix}")
+        base = _usd(entry, "output_cost_per_token")
         if given is not None:
-            steps.append((int(size) * 1000, given * _PER, (taken or base or 0.0) * _PER))
+            steps.append((int(size) * 1000, given, taken or base or 0.0, cached))
     return tuple(sorted(steps))
 
 
-def _number(entry: Mapping[str, object], key: str) -> float | None:
+def _usd(entry: Mapping[str, object], key: str) -> float | None:
+    """A price per token as a price per million."""
     value = entry.get(key)
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return round(value * _PER, 9)

@@ -1,20 +1,16 @@
 """What a call costs, and who said so.
 
 An unknown price is `None` and stays so: it is never counted as nothing. Prices come, in this
-order, from the settings (a person's own), from litellm's table (held in the process that calls
-models), or from nowhere.
+order, from the settings (a person's own), from litellm's table, or from nowhere.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from planner_app.domain.errors import BadInput
-
 PriceSource = Literal["table", "settings"]
+_PER = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,64 +20,42 @@ class Price:
     input_usd_per_mtok: float
     """For a million prompt tokens."""
     output_usd_per_mtok: float
-    """For a million completion tokens, reasoning included."""
+    """For a million completion tokens."""
     cached_usd_per_mtok: float | None = None
     """For a million prompt tokens read from the provider's cache; None: as other prompt tokens."""
+    reasoning_usd_per_mtok: float | None = None
+    """For a million completion tokens of reasoning; None: as other completion tokens."""
     source: PriceSource = "settings"
     """Who said so: the settings, or litellm's table."""
-    deprecation_date: str | None = None
-    """ISO date on which the provider withdraws the model; None when unknown."""
-    steps: tuple[tuple[int, float, float], ...] = ()
-    """Dearer rates for long prompts: (above how many tokens, input, output), rising."""
+    steps: tuple[tuple[int, float, float, float | None], ...] = ()
+    """Dearer rates for long prompts: (above how many tokens, input, output, cached), rising."""
 
-    def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
-        """US dollars for one call. `cached_tokens` are part of `prompt_tokens`."""
-        given, taken = self._rates(prompt_tokens)
+    def cost(
+        self,
+        prompt_tokens: int,
+        completion_tokens: int,
+        cached_tokens: int = 0,
+        reasoning_tokens: int = 0,
+    ) -> float:
+        """US dollars for one call. `cached_tokens` are part of `prompt_tokens`, and
+        `reasoning_tokens` of `completion_tokens`."""
+        given, taken, cached_rate = self._rates(prompt_tokens)
         cached = max(0, min(cached_tokens, prompt_tokens))
-        cached_rate = given if self.cached_usd_per_mtok is None else self.cached_usd_per_mtok
-        micro_usd = (
-            (prompt_tokens - cached) * given + cached * cached_rate + completion_tokens * taken
-        )
-        return micro_usd / 1_000_000
+        thought = max(0, min(reasoning_tokens, completion_tokens))
+        thought_rate = taken if self.reasoning_usd_per_mtok is None else self.reasoning_usd_per_mtok
+        prompt = (prompt_tokens - cached) * given + cached * cached_rate
+        completion = (completion_tokens - thought) * taken + thought * thought_rate
+        return (prompt + completion) / _PER
 
     def worst_case(self, prompt_tokens: int, max_tokens: int) -> float:
-        """US dollars that a call can cost at most: nothing cached, the whole output used."""
-        given, taken = self._rates(prompt_tokens)
-        dearest = max(given, self.cached_usd_per_mtok or 0.0)
-        return (prompt_tokens * dearest + max_tokens * taken) / 1_000_000
+        """US dollars that a call can cost at most: the whole output used, all at the dearest."""
+        given, taken, cached = self._rates(prompt_tokens)
+        dearest = max(taken, self.reasoning_usd_per_mtok or 0.0)
+        return (prompt_tokens * max(given, cached) + max_tokens * dearest) / _PER
 
-    def _rates(self, prompt_tokens: int) -> tuple[float, float]:
-        rates = self.input_usd_per_mtok, self.output_usd_per_mtok
-        for above, given, taken in self.steps:
-            if prompt_tokens > above:
-                rates = given, taken
-        return rates
-
-
-_FIELDS = ("input", "output", "cached")
-
-
-def parse_price(name: str, entry: Mapping[str, object]) -> Price:
-    """A person's own price, `{input = 0.5, output = 2.0, cached = 0.1}` in USD per million tokens.
-
-    Raises BadInput naming the model and the field.
-    """
-    unknown = sorted(set(entry) - set(_FIELDS))
-    if unknown:
-        raise BadInput(
-            f"the price of {name} has an unknown field {unknown[0]!r}",
-            "use input, output and cached, in USD per million tokens",
-        )
-    values: dict[str, float] = {}
-    for field in _FIELDS:
-        value = entry.get(field)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise BadInput(f"the price of {name} has no number in {field!r}", "e.g. input = 0.5")
-        if not math.isfinite(value) or value < 0:
-            raise BadInput(f"the price of {name} is negative or endless in {field!r}")
-        values[field] = float(value)
-    if "input" not in values or "output" not in values:
-        raise BadInput(f"the price of {name} needs input and output", "in USD per million tokens")
-    return Price(values["input"], values["output"], values.get("cached"), "settings")
+    def _rates(self, prompt_tokens: int) -> tuple[float, float, float]:
+        """Input, output and cached input for a prompt of this length."""
+        first = (0, self.input_usd_per_mtok, self.output_usd_per_mtok, self.cached_usd_per_mtok)
+        reached = [step for step in self.steps if prompt_tokens > step[0]]
+        _, given, taken, cached = reached[-1] if reached else first
+        return given, taken, given if cached is None else cached

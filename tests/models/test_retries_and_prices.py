@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import random
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,8 +32,14 @@ from planner_app.models.port import (
     Profile,
     model_error,
 )
-from planner_app.models.price_table import context_window, table_price
-from planner_app.models.prices import Price, parse_price
+from planner_app.models.price_table import (
+    context_window,
+    nearest_names,
+    provider_is_known,
+    table_price,
+    withdrawal,
+)
+from planner_app.models.prices import Price
 from planner_app.models.retry import RetryPolicy, complete_with_retry
 from planner_app.models.tokens import estimate_tokens
 from tests.models.calls import Heard, ask, real_client
@@ -144,28 +153,58 @@ def test_a_price_counts_cached_tokens_apart() -> None:
 
 @given(st.integers(0, 10**7), st.integers(0, 10**6), st.integers(0, 10**7))
 def test_the_worst_case_is_never_exceeded(prompt: int, completion: int, cached: int) -> None:
-    price = Price(2.0, 10.0, 0.5, steps=((200_000, 4.0, 18.0),))
+    price = Price(2.0, 10.0, 0.5, steps=((200_000, 4.0, 18.0, None),))
     assert price.cost(prompt, completion, cached) <= price.worst_case(prompt, completion) + 1e-12
 
 
 def test_a_long_prompt_costs_the_dearer_rate() -> None:
-    price = Price(2.0, 10.0, steps=((200_000, 4.0, 18.0),))
+    price = Price(2.0, 10.0, steps=((200_000, 4.0, 18.0, None),))
     assert price.cost(200_001, 0) == pytest.approx(200_001 * 4 / 1e6)
 
 
-@pytest.mark.parametrize(
-    ("entry", "says"),
-    [
-        ({"input": 1}, "needs input and output"),
-        ({"input": 1, "output": -2}, "'output'"),
-        ({"input": "1", "output": 2}, "'input'"),
-        ({"input": 1, "output": 2, "outptu": 2}, "'outptu'"),
-        ({"input": 1, "output": float("nan")}, "'output'"),
-    ],
-)
-def test_a_wrong_price_names_model_and_field(entry: dict[str, Any], says: str) -> None:
-    with pytest.raises(BadInput, match=f"my/model.*{says}"):
-        parse_price("my/model", entry)
+def test_reasoning_may_have_a_price_of_its_own() -> None:
+    price = Price(1.0, 2.0, reasoning_usd_per_mtok=8.0)
+    assert price.cost(0, 1_000_000, 0, 250_000) == pytest.approx(0.75 * 2 + 0.25 * 8)
+    assert price.worst_case(0, 1_000_000) == 8.0
+
+
+def test_names_that_were_probably_meant_are_offered() -> None:
+    assert nearest_names("deepseek/deepseek-reasonr")[0] == "deepseek/deepseek-reasoner"
+    assert nearest_names("deepseek-reasoner") == ("deepseek/deepseek-reasoner",)
+    assert nearest_names("antropic/claude-sonnet-5")[0] == "anthropic/claude-sonnet-5"
+    assert nearest_names("nobody/knows") == ()
+    known = ("hosted_vllm", "lm_studio", "ollama_chat", "openrouter", "llamafile", "together_ai")
+    assert all(provider_is_known(name) for name in known)
+    assert not provider_is_known("opneai")
+
+
+def test_a_model_that_is_soon_withdrawn_is_said_sixty_days_before() -> None:
+    name, ends = "openai/gpt-4-0613", date.fromisoformat(_listed("gpt-4-0613"))
+    assert withdrawal(name, ends - timedelta(days=61)) == ""
+    assert f"on {ends}, in 60 days" in withdrawal(name, ends - timedelta(days=60))
+    assert "tomorrow" in withdrawal(name, ends - timedelta(days=1))
+    assert f"was withdrawn by its provider on {ends}" in withdrawal(name, ends)
+    assert withdrawal("acme/never-heard-of", ends) == ""
+    assert withdrawal("sample_spec", ends) == ""
+
+
+def _listed(name: str) -> str:
+    """The date as litellm's table has it."""
+    found = importlib.util.find_spec("litellm")
+    assert found is not None
+    assert found.origin is not None
+    file = Path(found.origin).with_name("model_prices_and_context_window_backup.json")
+    return str(json.loads(file.read_text(encoding="utf-8"))[name]["deprecation_date"])
+
+
+def test_a_price_of_nothing_in_the_table_is_no_price_unless_the_name_says_free() -> None:
+    assert table_price("publicai/swiss-ai/apertus-8b-instruct") is None
+    assert table_price("openrouter/openrouter/free") is not None
+    assert table_price("hosted_vllm/gpt-4o") is None
+    assert table_price("sample_spec") is None
+    bedrock = table_price("bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0")
+    assert bedrock is not None
+    assert bedrock.steps
 
 
 def test_listed_prices_are_known_without_importing_litellm() -> None:
