@@ -170,19 +170,24 @@ def show_run(args: argparse.Namespace, context: Context) -> int:
 
 
 def cost_lines(state: RunState) -> list[str]:
-    """What each role, model and step cost; nothing where nothing was paid."""
+    """What the run cost, and each role, model and step of it; nothing where nothing was paid."""
     from planner_app.view import figures
 
     spent = state.spent
-    lines = []
-    for name, costs in (
-        ("by role", spent.by_role),
-        ("by model", spent.by_model),
-        ("by step", spent.by_step),
-    ):
-        paid = [f"{one_line(who)} {figures.usd(usd)}" for who, usd in costs.items() if usd > 0]
-        if paid:
-            lines.append(f"  {name:<9} {', '.join(paid)}")
-    if not lines:
+    if not spent.usd and not spent.unpriced_calls:
         return []
-    return ["", f"Cost: {figures.cost(spent.usd, spent.unpriced_calls)}", *lines]
+    lines = ["", f"Cost: {figures.cost(spent.usd, spent.unpriced_calls)}"]
+    for name, costs, tokens, unpriced in (
+        ("by role", spent.by_role, spent.tokens_by_role, spent.unpriced_by_role),
+        ("by model", spent.by_model, spent.tokens_by_model, spent.unpriced_by_model),
+        ("by step", spent.by_step, spent.tokens_by_step, spent.unpriced_by_step),
+    ):
+        paid = [
+            f"{one_line(who)} {figures.cost(usd, unpriced.get(who, 0))}"
+            f" ({figures.count(tokens.get(who, 0))} tok)"
+            for who, usd in costs.items()
+            if usd or unpriced.get(who)
+        ]
+        if paid:
+            lines.append(f"  {name:<9} {'; '.join(paid)}")
+    return lines

@@ -99,3 +99,7 @@ class OpenEntry:
     step_id: str | None
     attempt: int | None
     at: datetime
+    tokens: int = 0
+    """What a model call may take at most, charged when nobody learns what it took."""
+    usd: float | None = 0.0
+    """What that costs; None: unknown."""

@@ -10,7 +10,7 @@ from planner_app.view import fields, figures
 from planner_app.view.clean import clip, one_line
 from planner_app.view.entries import Body, OpenEntry, State
 from planner_app.view.replacing import replace
-from planner_app.view.run_view import RunView, Spent
+from planner_app.view.run_view import RunView
 from planner_app.view.timeline import add, begin, entry_of, find_open, put, without_open
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def model_retried(view: RunView, event: Event) -> RunView:
         f"retry {fields.whole(data, 'number')} in {wait}: "
         f"{fields.text(data, 'kind')}: {one_line(fields.text(data, 'message'))}"
     )
+    view = _paid(view, fields.real(data, "usd") if "usd" in data else 0.0, _tokens(data), calls=0)
     waiting = find_open(view, event, "model")
     if waiting is None:
         return add(view, entry_of(event, "trouble", "model call failed", state="warn", head=note))
@@ -63,9 +64,7 @@ def model_retried(view: RunView, event: Event) -> RunView:
 def model_finished(view: RunView, event: Event) -> RunView:
     """A model ended its text."""
     data = event.data
-    usage = fields.table(data, "usage")
-    tokens = fields.whole(usage, "prompt_tokens") + fields.whole(usage, "completion_tokens")
-    price = fields.real(data, "usd")
+    tokens, price = _tokens(data), fields.real(data, "usd")
     facts = [f"{figures.count(tokens)} tok"] if tokens else []
     if price:
         facts.append(figures.usd(price))
@@ -78,17 +77,7 @@ def model_finished(view: RunView, event: Event) -> RunView:
     cut = fields.text(data, "finish_reason") == "length"
     notes = ("cut off at the token limit",) if cut else ()
     details = _details(data)
-    spent = view.spent
-    view = replace(
-        view,
-        spent=replace(
-            spent,
-            usd=spent.usd + (price or 0.0),
-            unpriced=spent.unpriced + (price is None),
-            tokens=spent.tokens + tokens,
-            calls=spent.calls + 1,
-        ),
-    )
+    view = _paid(view, price, tokens, calls=1)
     waiting = find_open(view, event, "model")
     view = _close(
         view, event, "model", "ok", head, bodies, tuple(facts), notes, fields.real(data, "ms")
@@ -96,6 +85,22 @@ def model_finished(view: RunView, event: Event) -> RunView:
     if waiting is None:
         return view
     return put(view, waiting.index, replace(view.timeline[waiting.index], details=details))
+
+
+def _paid(view: RunView, usd: float | None, tokens: int, calls: int) -> RunView:
+    spent = replace(
+        view.spent,
+        usd=view.spent.usd + (usd or 0.0),
+        unpriced=view.spent.unpriced + (usd is None),
+        tokens=view.spent.tokens + tokens,
+        calls=view.spent.calls + calls,
+    )
+    return replace(view, spent=spent)
+
+
+def _tokens(data: fields.Data) -> int:
+    usage = fields.table(data, "usage")
+    return fields.whole(usage, "prompt_tokens") + fields.whole(usage, "completion_tokens")
 
 
 def _details(data: fields.Data) -> tuple[str, ...]:
@@ -123,20 +128,8 @@ def _details(data: fields.Data) -> tuple[str, ...]:
 def model_failed(view: RunView, event: Event) -> RunView:
     """A call failed for good."""
     data = event.data
-    usage = fields.table(data, "usage")
-    price = fields.real(data, "usd")
-    tokens = fields.whole(usage, "prompt_tokens") + fields.whole(usage, "completion_tokens")
-    spent = view.spent
-    view = replace(
-        view,
-        spent=Spent(
-            spent.usd + (price or 0.0),
-            spent.unpriced + (price is None),
-            spent.tokens + tokens,
-            spent.calls + 1,
-            spent.actions,
-        ),
-    )
+    if find_open(view, event, "model") is not None:  # else no budget paid for it
+        view = _paid(view, fields.real(data, "usd"), _tokens(data), calls=1)
     message = one_line(fields.text(data, "message"))
     note = f"{fields.text(data, 'kind')}: {message}"
     return _close(view, event, "model", "bad", message[:HEAD], (), (), (note,), None)
@@ -262,6 +255,9 @@ def orphaned(view: RunView, event: Event) -> RunView:
     """The process that performed the move ended before the move did."""
     family = event.type.partition(".")[0]
     note = f"cut off: {one_line(fields.text(event.data, 'reason'))}"
+    waiting = find_open(view, event, family)
+    if family == "model" and waiting is not None:
+        view = _paid(view, waiting.usd, waiting.tokens, calls=1)
     return _close(view, event, family, "warn", "", (), (), (note,), None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from planner_app.view import fields
 from planner_app.view.clean import one_line
 from planner_app.view.entries import Body, Entry, Kind, OpenEntry, State
 from planner_app.view.replacing import replace
@@ -71,6 +72,8 @@ def begin(view: RunView, event: Event, family: str, entry: Entry, name: str = ""
         step_id=event.step_id,
         attempt=event.attempt,
         at=event.at,
+        tokens=fields.whole(event.data, "reserved_tokens"),
+        usd=fields.real(event.data, "reserved_usd"),
     )
     return replace(
         view,
