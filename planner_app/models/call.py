@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, Protocol
 
 from planner_app.models.accounting import cost_of, count_usage
@@ -62,13 +62,33 @@ class _Chunks(list[object]):
 class _Stream(Protocol):
     """What is used of litellm's stream."""
 
-    chunks: list[object]
+    chunks: list[Any]
     received_finish_reason: str | None
     intermittent_finish_reason: str | None
+    completion_stream: Any
     _hidden_params: dict[str, Any]
 
     def __aiter__(self) -> AsyncIterator[Any]: ...
     async def aclose(self) -> None: ...
+
+
+class _Whole:
+    """A reply that came in one piece, read as a stream of one."""
+
+    def __init__(self, response: Any) -> None:
+        self.chunks: list[Any] = [response]
+        self.received_finish_reason: str | None = None
+        self.intermittent_finish_reason: str | None = None
+        self.completion_stream: Any = None
+        self._hidden_params: dict[str, Any] = response._hidden_params
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for choice in self.chunks[0].choices[:1]:
+            self.received_finish_reason = choice.finish_reason
+            yield SimpleNamespace(choices=[SimpleNamespace(delta=choice.message)])
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
 
 
 class Call:
@@ -92,6 +112,7 @@ class Call:
         self._now: Callable[[], float] = asyncio.get_running_loop().time
         self._started = 0.0
         self._first_piece: float | None = None
+        self._reason = ""
         self._tool_calls = False
         self._repeats = Repeats()
         self._repeating = False
@@ -115,26 +136,27 @@ class Call:
     ) -> _Stream:
         """The stream, read to its end and closed."""
         ends = self._started + self._request.deadline_s
-        hidden = self._profile.reasoning_visible == "hidden"
-        first = ends if hidden else self._started + self._bounds.first_piece_s
+        silent = self._profile.reasoning_visible == "hidden" or "stream" not in params.sent
+        first = ends if silent else self._started + self._bounds.first_piece_s
         scope = asyncio.timeout_at(min(ends, first))
         stream: _Stream | None = None
         try:
             async with scope:
-                stream = await litellm.acompletion(
+                reply = await litellm.acompletion(
                     model=self._place.model,
                     messages=shape_messages(self._request.messages, self._profile, provider),
                     api_base=self._place.api_base,
                     api_key=self._place.key,
-                    stream=True,
-                    stream_options={"include_usage": True},
                     timeout=self._request.deadline_s + 1.0,
                     max_retries=0,
                     **params.sent,
                 )
+                stream = reply if "stream" in params.sent else _Whole(reply)
                 assert stream is not None
-                stream.chunks = _Chunks()
+                if "stream" in params.sent:
+                    stream.chunks = _Chunks()
                 await self._read(stream, assembly, scope, ends)
+                self._reason = _reason(stream)
                 return stream
         except ReplyTooLongError:
             raise model_error(
@@ -217,10 +239,9 @@ class Call:
         self, stream: _Stream, assembly: Assembly, params: Params, provider: str
     ) -> ModelReply:
         ended = self._now()
-        reason = stream.received_finish_reason or stream.intermittent_finish_reason
-        finish = plain_finish(reason or "")
+        finish = plain_finish(self._reason)
         assembly.finish(finish)
-        fault = self._fault(stream, assembly, finish)
+        fault = self._fault(stream, assembly, finish, streamed="stream" in params.sent)
         if fault is not None:
             self._account(fault, assembly)
             raise fault
@@ -248,8 +269,10 @@ class Call:
             warnings=self._warnings(params, assembly),
         )
 
-    def _fault(self, stream: _Stream, assembly: Assembly, finish: str) -> ModelError | None:
-        """litellm ends a stream with `stop` even where the provider never said so."""
+    def _fault(
+        self, stream: _Stream, assembly: Assembly, finish: str, *, streamed: bool
+    ) -> ModelError | None:
+        """What is wrong with a reply that ended in peace; None: nothing."""
         place = self._place
         if finish == "content_filter":
             return model_error(
@@ -257,13 +280,20 @@ class Call:
             )
         if not assembly.started and finish != "length":
             headers = stream._hidden_params.get("additional_headers") or {}
-            if "html" in str(headers.get("llm_provider-content-type", "")):
+            kind = str(headers.get("llm_provider-content-type", ""))
+            if "html" in kind:
                 return model_error(
                     "malformed_stream",
                     f"{place.server} sent a web page instead of a reply",
                     "check api_base: for most servers it ends in /v1",
                     retryable=False,
                 )
+            blank = headers.get("llm_provider-content-length") == "0"
+            if streamed and "json" in kind and not finish and not blank:
+                # The caller leaves out what is said to be refused, and asks anew.
+                return model_error("bad_request", f"{place.server} does not support stream")
+            if self._tool_calls or finish == "tool_calls":
+                return model_error("empty", f"{place.model} only asked for tools that do not exist")
             return model_error("empty", f"{place.server} sent an empty reply")
         if not finish:
             return model_error("cut_stream", f"{place.server} ended in the middle of a reply")
@@ -276,6 +306,22 @@ class Call:
         if assembly.unclosed:
             lines.append("it ended inside its reasoning")
         return tuple(lines)
+
+
+def _reason(stream: _Stream) -> str:
+    """Why a stream ended, in the provider's word; empty: it never said.
+
+    litellm ends a stream with `stop` also where the provider did not.
+    """
+    if not getattr(stream.completion_stream, "said_why", True):
+        return ""
+    reason = stream.received_finish_reason or stream.intermittent_finish_reason
+    if reason:
+        return reason
+    last = stream.chunks[-1] if stream.chunks else None
+    # Usage by itself is the last that a provider sends.
+    told = getattr(last, "usage", None) is not None and not getattr(last, "choices", None)
+    return "stop" if told else ""
 
 
 def _served_model(stream: _Stream) -> str | None:

@@ -6,7 +6,9 @@ so the chain of causes is walked, and what lies deepest decides.
 
 from __future__ import annotations
 
+import ast
 import json
+import math
 import os
 import re
 import socket
@@ -15,7 +17,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
+from planner_app.models.complaints import Complaint, named_window, read_complaint
 from planner_app.models.port import ModelError, ModelErrorKind, model_error
 
 _BY_STATUS: dict[int, ModelErrorKind] = {
@@ -32,31 +36,59 @@ _BY_STATUS: dict[int, ModelErrorKind] = {
     503: "overloaded",
     529: "overloaded",
 }
+_BY_SIGN: tuple[tuple[str, int], ...] = (
+    (r"rate_?limit|resource_exhausted|too_many_requests", 429),
+    (r"authentication|invalid_api_key|unauthenticated|unauthorized", 401),
+    (r"permission", 403),
+    (r"not_?found", 404),
+    (r"overloaded|\bunavailable", 529),
+    (r"insufficient_|payment|billing", 402),
+    (r"invalid_(?:request|argument|prompt)|bad_?request", 400),
+)
+"""What a provider's own code stands for where no HTTP status came with it, in a stream."""
 _OVERFLOW = re.compile(
-    r"context[ _](?:length|window)|maximum context|prompt is too long|too many (?:input )?tokens"
-    r"|context_length_exceeded|input is too long|exceeds? the (?:available )?context"
-    r"|maximum number of tokens|request too large|input token count.{0,40}exceeds",
+    r"context[ _](?:length|window|size|limit)|maximum (?:context|prompt)|prompt is too long"
+    r"|too many (?:input )?tokens|input is too long|exceeds? the (?:available )?context"
+    r"|maximum number of tokens|request (?:is )?too large|input token count.{0,40}exceeds"
+    r"|reduce the length of the (?:messages|prompt|input)|max_new_tokens` must be"
+    r"|prompt (?:provided )?is [\d,]+ tokens",
     re.IGNORECASE,
 )
 _POLICY = re.compile(
-    r"content[ _](?:filter|policy|management)|safety (?:system|policy)|moderation"
-    r"|blocked by.{0,20}policy"
-    r"|responsibleai",
+    r"content[ _](?:filter|policy|management)|safety (?:system|policy)|moderation|usage policy"
+    r"|blocked by.{0,20}policy|blocked: \w|content_policy|responsibleai",
     re.IGNORECASE,
 )
 _QUOTA = re.compile(
     r"insufficient[ _](?:quota|balance|credits?|funds)|exceeded your current quota|billing"
-    r"|credit balance",
+    r"|credit balance|requires more credits",
+    re.IGNORECASE,
+)
+_BAD_KEY = re.compile(
+    r"api[ _]key (?:is )?(?:not valid|invalid|expired)|(?:invalid|incorrect)[ _](?:x-)?api[ _-]key"
+    r"|api_key_invalid",
     re.IGNORECASE,
 )
 _OVERLOADED = re.compile(r"overloaded|capacity|temporarily unavailable", re.IGNORECASE)
 _SECRETS = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|or|hf|nvapi|AIza)[-_]?[A-Za-z0-9*_-]{12,}|\bAIza[\w-]{20,}"
-    r"|(?i:bearer)\s+[\w.~+/=-]{8,}"
+    r"|(?i:bearer)\s+[\w.~+/=-]{8,}|(?<=[?&]key=)[^\s&'\"]+"
+    r"|\b[A-Za-z]{2,5}-[\w-]{0,40}(?:\*{2,}|\.{3}|…)[\w-]{0,12}"
+    r"|[\w-]{0,12}\*{3,}[\w-]{0,12}"
 )
+"""What looks like a key, whole or with its middle left out."""
+_SHORTEST_KEY = 8
+"""A shorter one is a word such as `none`, for servers that want no key."""
 _PREFIXES = re.compile(
-    r"^(?:(?:litellm\.)?\w*(?:Error|Exception|Timeout)\b\s*(?::|-)?\s*)+", re.IGNORECASE
+    r"^(?:(?:litellm\.)?\w*(?:Error|Exception|Timeout)\b\s*(?::|-)?\s*"
+    r"|(?:Error )?code: \d+(?: - )?\s*)+",
+    re.IGNORECASE,
 )
+_LITELLMS_WORDS = {
+    "raised a streaming error": "it broke its reply off with an error",
+    "provider returned 'choices'": "its reply is not one of a chat",
+}
+_UNEXPECTED = re.compile(r"Got unexpected response from Ollama: (\{.*\})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +110,8 @@ class Place:
         """Who is to blame, in words; litellm takes the address from the environment, too."""
         provider = self.model.partition("/")[0].upper()
         named = (os.environ.get(f"{provider}_{ending}") for ending in ("API_BASE", "BASE_URL"))
-        return self.api_base or next(filter(None, named), f"the provider of {self.model}")
+        address = self.api_base or next(filter(None, named), None)
+        return _without_secrets(address) if address else f"the provider of {self.model}"
 
 
 def explain(
@@ -86,30 +119,46 @@ def explain(
 ) -> ModelError:
     """The ModelError for whatever litellm raised. `now` is the wall clock, for Retry-After."""
     chain = list(_chain(error))
-    status = _status(chain)
-    text = plain_text(_deepest_text(chain), place)
-    kind = _kind(chain, status, text)
-    message, hint = _words(kind, text, place)
-    return model_error(
+    complaint = _complaint(chain)
+    status = _status(chain, complaint)
+    delay = _retry_after(chain, now or datetime.now(UTC))
+    delay = complaint.delay_s if delay is None else delay
+    kind = _kind(chain, status, complaint, delay)
+    message, hint = _words(kind, plain_text(complaint.text, place), place)
+    made = model_error(
         kind,
         message,
         hint,
         retryable=_retryable(kind, status),
-        retry_after_s=_retry_after(chain, now or datetime.now(UTC)),
+        retry_after_s=delay,
         status=status,
         streamed=streamed,
     )
+    if kind == "context_overflow":
+        made.window = named_window(complaint.text)
+    return made
 
 
 def plain_text(text: str, place: Place) -> str:
     """One short line of a provider's words, without keys."""
-    if place.key:
+    if place.key and len(place.key) >= _SHORTEST_KEY:
         text = text.replace(place.key, "***")
     text = _SECRETS.sub("***", text)
-    text = re.sub(r"<[^>]{1,200}>", " ", text)
+    text = re.sub(r"<(style|script|title)\b.*?</\1>|<[^>]{1,200}>", " ", text, flags=re.DOTALL)
     text = " ".join(text.split())
-    text = _PREFIXES.sub("", text)
+    text = _PREFIXES.sub("", text).rstrip(" .")
     return text if len(text) <= 300 else text[:299] + "…"
+
+
+def _without_secrets(address: str) -> str:
+    """An address without the name, password or key that may stand in it."""
+    try:
+        parts = urlsplit(address)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "its server"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}{port}{parts.path}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -121,74 +170,111 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def _status(chain: list[BaseException]) -> int | None:
+def _status(chain: list[BaseException], complaint: Complaint) -> int | None:
     """The HTTP status that the provider really sent; litellm invents one where there was none."""
     for error in reversed(chain):
-        response = getattr(error, "response", None)
-        status = getattr(response, "status_code", None)
-        if isinstance(status, int) and type(error).__module__.startswith("openai"):
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        sent = type(error).__module__.startswith("openai") or "HTTPStatus" in type(error).__name__
+        if isinstance(status, int) and sent:
             return status
-    if any(isinstance(error, (OSError, ValueError)) for error in chain):
+    if _in_stream(chain):
+        return complaint.status or next(
+            (status for sign, status in _BY_SIGN if re.search(sign, complaint.signs)), None
+        )
+    if any(isinstance(error, (OSError, ValueError)) for error in chain) or _broken(chain):
         return None
-    for error in chain:
-        code = getattr(error, "status_code", None)
-        if isinstance(code, int) and not _invented(chain):
-            return code
-    return None
+    codes = (getattr(error, "status_code", None) for error in chain)
+    return next((code for code in codes if isinstance(code, int)), None)
 
 
-def _invented(chain: list[BaseException]) -> bool:
-    names = {type(error).__name__ for error in chain}
+def _names(chain: list[BaseException]) -> set[str]:
+    return {type(error).__name__ for error in chain}
+
+
+def _in_stream(chain: list[BaseException]) -> bool:
+    """Whether the error came as a piece of a stream, not as an answer of its own."""
+    deepest = chain[-1]
+    return "MidStreamFallbackError" in _names(chain) and (
+        type(deepest).__module__.startswith(("openai", "litellm.llms"))
+    )
+
+
+def _broken(chain: list[BaseException]) -> bool:
     return bool(
-        names
+        _names(chain)
         & {"MidStreamFallbackError", "APIConnectionError", "ConnectError", "ReadError",
-           "ReadTimeout", "RemoteProtocolError", "ConnectTimeout", "ProtocolError"}
+           "ReadTimeout", "RemoteProtocolError", "ConnectTimeout", "ProtocolError", "KeyError"}
     )  # fmt: skip
 
 
-def _deepest_text(chain: list[BaseException]) -> str:
-    """The provider's own words: the message in the body, else of the outermost error."""
+def _complaint(chain: list[BaseException]) -> Complaint:
+    """The provider's own words: those in the body, else those of the deepest error that has any."""
     for error in chain:
         body = getattr(error, "body", None)
-        if isinstance(body, dict):
-            inner = body.get("error", body)
-            message = inner.get("message") if isinstance(inner, dict) else inner
-            if isinstance(message, str) and message:
-                return message
-    text = getattr(chain[0], "message", None) or str(chain[0])
+        answered = body or getattr(error, "response", None) is not None
+        if type(error).__module__.startswith("openai") and answered:
+            return read_complaint(body)
+    text = str(getattr(chain[0], "message", None) or chain[0])
+    for error in chain:
+        if type(error).__module__.startswith("litellm.llms"):
+            text = str(getattr(error, "message", None) or error)
+            break
     for marker in ("Exception - ", "Original exception: "):
-        text = str(text).split(marker)[1 if marker in str(text) else 0]
-    return str(text)
+        text = text.split(marker)[1 if marker in text else 0]
+    if found := _UNEXPECTED.search(text):
+        text = json.dumps(_literal(found.group(1)))
+    for sign, plain in _LITELLMS_WORDS.items():
+        if sign in text:
+            text = plain
+    complaint = read_complaint(_PREFIXES.sub("", text))
+    if _in_stream(chain) and (found := re.match(r"([A-Z_]{4,40}) - ", complaint.text)):
+        return Complaint(complaint.text[found.end() :], found.group(1).lower())
+    return complaint
 
 
-def _kind(chain: list[BaseException], status: int | None, text: str) -> ModelErrorKind:
-    names = {type(error).__name__ for error in chain}
+def _literal(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text
+
+
+def _kind(
+    chain: list[BaseException], status: int | None, complaint: Complaint, delay: float | None
+) -> ModelErrorKind:
+    names, text = _names(chain), complaint.text
+    told = f"{text} {complaint.signs}"
     found = _connection_kind(chain, names)
     if found is not None:
         return found
     if "LLM Provider NOT provided" in text or "LiteLLMUnknownProvider" in names:
         return "unknown_model"
     if "ContextWindowExceededError" in names or (
-        status in (None, 400, 413, 422, 429) and _OVERFLOW.search(text)
+        status in (None, 400, 413, 422, 429) and _OVERFLOW.search(told)
     ):
         return "context_overflow"
     if "ContentPolicyViolationError" in names or (
-        status in (None, 400, 403, 422) and _POLICY.search(text)
+        status in (None, 400, 403, 422) and _POLICY.search(told)
     ):
         return "content_policy"
     if "repeating the same chunk" in text:
         return "too_long"
-    if _QUOTA.search(text) and status in (None, 400, 402, 403, 429):
+    if status in (None, 400, 403) and _BAD_KEY.search(told):
+        return "auth"
+    # Who says when to come again means a pace, whatever it calls it.
+    if _QUOTA.search(told) and status in (None, 400, 402, 403, 429) and delay is None:
         return "quota"
+    if status is not None and status >= 500 and _OVERLOADED.search(told):
+        return "overloaded"
     if status is not None:
         return _BY_STATUS.get(status, "server" if status >= 500 else "bad_request")
     if any(isinstance(error, json.JSONDecodeError) for error in chain):
         return "malformed_stream"
     if "MidStreamFallbackError" in names or "APIError" in names:
-        return "overloaded" if _OVERLOADED.search(text) else "server"
+        return "overloaded" if _OVERLOADED.search(told) else "server"
     if "AuthenticationError" in names or "api_key" in text:
         return "auth"
-    return "bad_request" if "BadRequestError" in names else "server"
+    return "bad_request" if "BadRequestError" in names and "KeyError" not in names else "server"
 
 
 def _connection_kind(chain: list[BaseException], names: set[str]) -> ModelErrorKind | None:
@@ -269,7 +355,12 @@ def _retry_after(chain: list[BaseException], now: datetime) -> float | None:
             getattr(getattr(error, "response", None), "headers", None),
             getattr(error, "headers", None),
         ):
-            value = headers.get("retry-after") if isinstance(headers, Mapping) else None
+            if not isinstance(headers, Mapping):
+                continue
+            finer = _seconds(headers.get("retry-after-ms"))
+            if finer is not None:
+                return finer / 1000
+            value = headers.get("retry-after")
             if isinstance(value, str) and (seconds := read_retry_after(value, now)) is not None:
                 return seconds
     return None
@@ -277,13 +368,21 @@ def _retry_after(chain: list[BaseException], now: datetime) -> float | None:
 
 def read_retry_after(value: str, now: datetime) -> float | None:
     """Seconds to wait by a Retry-After header, given in seconds or as a date; None: unreadable."""
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    seconds = _seconds(value)
+    if seconds is not None:
+        return seconds
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
     aware = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(0.0, (aware - now).total_seconds())
+
+
+def _seconds(value: object) -> float | None:
+    """A number of seconds, never negative; None: it is none, or without end."""
+    try:
+        seconds = float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 from types import ModuleType
+from typing import Any
 
 _lock = threading.Lock()
 _loaded: ModuleType | None = None
@@ -56,6 +57,7 @@ def _load() -> ModuleType:
             module = importlib.import_module("litellm")
             _tame(module)
             _keep_ollama_from_blocking()
+            _note_when_google_ends()
             for name in _NEEDED_BY_THE_FIRST_CALL:
                 importlib.import_module(name)
             _loaded = module
@@ -90,3 +92,22 @@ def _nothing_known(_info: object, model: str, **_where: object) -> dict[str, obj
         "max_input_tokens": None,
         "max_output_tokens": None,
     }
+
+
+def _note_when_google_ends() -> None:
+    """litellm says `stop` for a stream of Google's also where it broke off: `said_why` of the
+    stream that it reads tells whether Google gave a reason."""
+    google = importlib.import_module(
+        "litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini"
+    )
+    stream = google.ModelResponseIterator
+    parse = stream.chunk_parser
+
+    def noting(self: Any, chunk: dict[str, Any]) -> object:
+        ended = any(one.get("finishReason") for one in chunk.get("candidates") or ())
+        self.said_why = self.said_why or ended or bool(chunk.get("promptFeedback"))
+        parsed: object = parse(self, chunk)
+        return parsed
+
+    stream.said_why = False
+    stream.chunk_parser = noting

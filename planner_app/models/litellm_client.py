@@ -28,7 +28,7 @@ from planner_app.models.port import (
 )
 from planner_app.models.price_table import context_window, output_limit, table_price
 from planner_app.models.profiles import ProfileBook
-from planner_app.models.shaping import Params, shape_params
+from planner_app.models.shaping import STREAMED, Params, shape_params
 from planner_app.models.tokens import estimate_messages
 
 
@@ -68,26 +68,33 @@ class LiteLLMClient:
         self._memory = options.memory
 
     async def complete(self, request: ModelRequest, on_delta: OnDelta) -> ModelReply:
-        """One streamed call. Raises ModelError; cancelling it closes the connection."""
+        """One call, streamed where it can be. Raises ModelError; cancelling it closes the
+        connection."""
         spec = request.spec
         place = Place(spec.name, self._options.api_base(spec), self._key(spec))
         _check_address(place)
         profile = self.profile(spec)
         call = Call(request, place, profile, self.price(spec), self._options.bounds, on_delta)
         refused = set(self._memory.recall(spec.name, place.api_base).refuses)
+        learned: list[str] = []
         while True:
             params = shape_params(request, profile)
+            params.sent.update(STREAMED)
             for name in refused & set(params.sent):
                 params.drop(name)
             try:
-                return await call.run(params)
+                reply = await call.run(params)
             except ModelError as error:
                 culprit = refused_parameter(error, params)
                 if culprit is None or culprit in refused:
                     raise
-                # The model says what it does not take: that is left out from now on.
                 refused.add(culprit)
-                await asyncio.to_thread(self._memory.refused, spec.name, place.api_base, culprit)
+                learned.append(culprit)
+                continue
+            # It works without what the model said it does not take: that is left out from now on.
+            for name in learned:
+                await asyncio.to_thread(self._memory.refused, spec.name, place.api_base, name)
+            return reply
 
     def price(self, spec: ModelSpec) -> Price | None:
         """A person's own price, else the table's. A server of one's own has no listed price."""
@@ -166,8 +173,8 @@ def refused_parameter(error: ModelError, params: Params) -> str | None:
         return None
     for name in sorted(set(params.sent) - _NEEDED, key=len, reverse=True):
         spoken = name.replace("_", "[_ .]")
-        if name == "think":
-            spoken = "think(?:ing)?"
+        if name in ("think", "stream"):
+            spoken += "(?:ing)?"
         if re.search(rf"(?<![\w]){spoken}(?![\w])", error.message, re.IGNORECASE):
             return name
     return None

@@ -256,6 +256,8 @@ class ModelError(PlannerError):
         """Tokens that the failed call is billed for all the same; None when nothing came."""
         self.cost = cost
         """What that costs; None when nothing came."""
+        self.window: int | None = None
+        """Tokens that the model can hold, where a context overflow names them."""
 
 
 class ModelUnavailableError(ModelError):

@@ -65,6 +65,10 @@ def _reply(turn: Message, profile: Profile, provider: str, *, is_last: bool) -> 
     return wire
 
 
+STREAMED: Wire = {"stream": True, "stream_options": {"include_usage": True}}
+"""Asked of every model, until one refuses it."""
+
+
 @dataclass(slots=True)
 class Params:
     """Parameters of one call."""

@@ -59,7 +59,7 @@ CASES: dict[str, Case] = {
             status=400,
             body=[{"error": {"code": 400, "message": "API key not valid", "status": "INVALID"}}],
         ),
-        "bad_request", "refused", False,
+        "auth", "API key not valid", False, 4,
     ),
     "401": Case(error(401, "wrong key"), "auth", "the key for", False, 4),
     "402": Case(error(402, "Insufficient Balance"), "quota", "no credit left", False, 4),
