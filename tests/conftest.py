@@ -49,15 +49,14 @@ def why_no_sandbox() -> str:
     state = check_engine()
     if not state.ok:
         return state.why
-    import docker
-
+    from planner_app.sandbox.engine_client import open_client
     from planner_app.sandbox.image import ensure_image
 
-    with contextlib.closing(docker.from_env()) as client:
-        try:
+    try:
+        with contextlib.closing(open_client()) as client:
             ensure_image(client)
-        except PlannerError as error:
-            return str(error)
+    except PlannerError as error:
+        return str(error)
     return ""
 
 

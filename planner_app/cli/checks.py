@@ -87,11 +87,10 @@ def engine_or_raise() -> None:
 
 def image_or_none(packages: Sequence[str]) -> str | None:
     """The sandbox image's tag; None when it is not built. Raises EngineMissing."""
-    import docker
-
+    from planner_app.sandbox.engine_client import open_client
     from planner_app.sandbox.image import find_image
 
-    with contextlib.closing(docker.from_env()) as client:
+    with contextlib.closing(open_client()) as client:
         return find_image(client, packages)
 
 
@@ -119,9 +118,9 @@ def _set_up(context: Context) -> None:
     if not state.ok:
         return  # the check says why, and what to do
     packages = context.settings().sandbox.packages
-    import docker
+    from planner_app.sandbox.engine_client import open_client
 
-    with contextlib.closing(docker.from_env()) as client:
+    with contextlib.closing(open_client()) as client:
         ensure_image(client, packages, lambda line: say(f"image: {line}"))
 
 

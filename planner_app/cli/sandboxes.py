@@ -79,9 +79,9 @@ def execute_files(args: argparse.Namespace, context: Context) -> int:
 @contextlib.contextmanager
 def _engine() -> Iterator[DockerClient]:
     engine_or_raise()
-    import docker
+    from planner_app.sandbox.engine_client import open_client
 
-    with contextlib.closing(docker.from_env()) as client:
+    with contextlib.closing(open_client()) as client:
         yield client
 
 

@@ -69,9 +69,7 @@ class Actions:
         state = self._log.state
         lost = SessionLost(why=str(error)[:500]).draft(step_id=move.step_id, attempt=move.attempt)
         step = state.steps[move.step_id]
-        await self._log.append(
-            lost, *concluded(state, step, "failed", f"no sandbox: {error}"), durable=True
-        )
+        await self._log.append(lost, *concluded(state, step, "failed", str(error)), durable=True)
 
     async def _record(
         self, move: RunAction, code: str, result: ActionResult, where: dict[str, Any]

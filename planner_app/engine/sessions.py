@@ -9,10 +9,10 @@ from typing import Any
 
 from planner_app.agents.observation import observation_body
 from planner_app.domain.catalogue import NoteAdded, SessionLost, SessionRebuilt, SessionStarted
-from planner_app.domain.errors import SandboxError
+from planner_app.domain.errors import EngineMissing, SandboxError
 from planner_app.domain.events import Event
 from planner_app.domain.loops import observation_key
-from planner_app.domain.state import Attempt, RunState, StepState
+from planner_app.domain.state import RunState, StepState
 from planner_app.engine.handover import give_workspace
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.tool_calls import Lane, ToolCalls, recorded_calls
@@ -26,10 +26,13 @@ from planner_app.sandbox.session import (
     Launcher,
     Session,
     SessionSpec,
+    ToolHandler,
 )
 
 REBUILD_SECONDS = 60.0
 """Recorded run time above which a session is not rebuilt."""
+ENGINE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds before an engine that gives no answer is asked again: one that restarts takes a few."""
 
 
 class Sessions:
@@ -65,7 +68,9 @@ class Sessions:
         async with lock:
             lane = self._lanes.get(key)
             if lane is not None and lane.session is not None:
-                return lane.session, lane
+                if not lane.session.gone:
+                    return lane.session, lane
+                await self._lose(lane, lane.session, lane.session.gone, tell=False)
             lane = Lane(step_id, attempt)
             self._lanes[key] = lane
             session = await self._open(lane)
@@ -89,7 +94,7 @@ class Sessions:
             return await self._tools.answer(lane, call)
 
         began = time.monotonic()
-        session = await self._launcher.open(spec, answer)
+        session = await self._opened(spec, answer)
         lane.session = session
         try:
             await self._add_files(session, state, step)
@@ -102,12 +107,25 @@ class Sessions:
                 files=[a.name for a in state.attachments][:50],
             )
             await self._log.append(started.draft(step_id=lane.step_id, attempt=lane.attempt))
-            await self._rebuild(session, lane, attempt)
+            await self._rebuild(session, lane)
         except BaseException:
             lane.session = None
             await session.close()
             raise
         return session
+
+    async def _opened(self, spec: SessionSpec, answer: ToolHandler) -> Session:
+        """A new sandbox. An engine that gives no answer may be restarting: it is waited for."""
+        for number, pause in enumerate(ENGINE_PAUSES):
+            try:
+                return await self._launcher.open(spec, answer)
+            except EngineMissing as error:
+                if number == 0:
+                    text = f"{error.message}; it is waited for, {sum(ENGINE_PAUSES):.0f} s at most"
+                    note = NoteAdded(text=text[:500])
+                    await self._log.append(note.draft(step_id=spec.step_id, attempt=spec.attempt))
+                await asyncio.sleep(pause)
+        return await self._launcher.open(spec, answer)
 
     async def _add_files(self, session: Session, state: RunState, step: StepState) -> None:
         """Attachments, and the workspaces of earlier steps."""
@@ -120,15 +138,26 @@ class Sessions:
             await session.write_file(attached.name, data)
 
     async def after_action(self, lane: Lane, result: ActionResult) -> None:
-        """A sandbox that is gone is closed; one whose process was lost gets its inputs again."""
+        """One whose process was lost gets its inputs again; in place of one that is gone the next
+        action opens another, and the model is told."""
         session = lane.session
         if session is None or not (result.state_lost or result.status == "died"):
             return
-        try:
-            await self._bind_inputs(session, self._log.state.steps[lane.step_id])
-        except SandboxError:
-            lane.session = None
-            await session.close()
+        why = session.gone
+        if not why:
+            try:
+                await self._bind_inputs(session, self._log.state.steps[lane.step_id])
+                return
+            except SandboxError as error:
+                why = session.gone or str(error)
+        await self._lose(lane, session, why, tell=True)
+
+    async def _lose(self, lane: Lane, session: Session, why: str, *, tell: bool) -> None:
+        """Record that a sandbox is gone and clear away what is left of it."""
+        lane.session = None
+        lost = SessionLost(why=why[:500], tell=tell)
+        await self._log.append(lost.draft(step_id=lane.step_id, attempt=lane.attempt))
+        await session.close()
 
     async def _bind_inputs(self, session: Session, step: StepState) -> list[str]:
         """The variables that earlier steps hand on; their names."""
@@ -164,17 +193,20 @@ class Sessions:
             await session.bind(plain)
         return bound
 
-    async def _rebuild(self, session: Session, lane: Lane, attempt: Attempt) -> None:
-        """Run the recorded actions again with the recorded tool results."""
-        events = [
-            event
-            for event in await self._log.history.load_events(self._log.run_id)
-            if (event.step_id, event.attempt) == (lane.step_id, lane.attempt)
-        ]
+    async def _rebuild(self, session: Session, lane: Lane) -> None:
+        """Run the recorded actions again with the recorded tool results.
+
+        Not those before a loss that the model was told of: it counts on none of them.
+        """
+        events: list[Event] = []
+        for event in await self._log.history.load_events(self._log.run_id):
+            if (event.step_id, event.attempt) == (lane.step_id, lane.attempt):
+                told = event.type == "session.lost" and event.data["tell"]
+                events = [] if told else [*events, event]
         lane.recorded = recorded_calls(events, self._log)
-        if not attempt.actions:
-            return
         finished = [e for e in events if e.type == "action.finished"]
+        if not finished:
+            return
         where: dict[str, Any] = {"step_id": lane.step_id, "attempt": lane.attempt}
         seconds = sum(e.data["ms"] for e in finished) / 1000
         if seconds > REBUILD_SECONDS:

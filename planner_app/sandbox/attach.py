@@ -1,27 +1,24 @@
 """Attaches to a container's stdio: an upgraded HTTP connection on asyncio streams.
 
-Unix sockets, plain TCP and TLS are spoken here; for anything else (ssh) the engine's library
-gives a socket, which a thread reads.
+Over a unix socket, TCP, TLS, or the pipes of an ssh that reaches the engine's own socket.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ssl
 import struct
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from planner_app.domain.errors import EngineMissing, SandboxError
-from planner_app.sandbox.engine import Engine, engine_faults
+from planner_app.sandbox.engine import Engine
+from planner_app.sandbox.engine_client import DOCTOR, ENGINE_SECONDS, no_answer
 from planner_app.sandbox.engine_endpoint import Endpoint
 from planner_app.sandbox.stream import KEPT_DIAGNOSIS, READ_SIZE, Stream
 from planner_app.sandbox.wire import WireError
 
 HEAD_LIMIT = 1 << 20
-OPEN_SECONDS = 30.0
 QUERY = "stream=1&stdin=1&stdout=1&stderr=1"
 
 
@@ -101,6 +98,10 @@ class _Upgraded:
         self._reader = reader
         self._writer = writer
 
+    async def read_head(self) -> bytes:
+        """The answer to the request, without what comes after it."""
+        return await self._reader.readuntil(b"\r\n\r\n")
+
     async def read(self) -> bytes:
         return await self._reader.read(READ_SIZE)
 
@@ -112,76 +113,71 @@ class _Upgraded:
         self._writer.close()
 
 
-class _Threaded:
-    """A blocking socket of the library, read and written in threads."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self._socket = getattr(connection, "_sock", connection)
-
-    async def read(self) -> bytes:
-        data: bytes = await asyncio.to_thread(self._socket.recv, READ_SIZE)
-        return data
-
-    async def write(self, data: bytes) -> None:
-        await asyncio.to_thread(self._socket.sendall, data)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(2)
-        self._connection.close()
-
-
 async def attach(engine: Engine, container: str) -> Stream:
     """The stdio of a container that is not started yet. Raises SandboxError, EngineMissing."""
-    scheme = urlsplit(engine.endpoint.url).scheme
-    if scheme in ("unix", "tcp", "http", "https"):
-        try:
-            async with asyncio.timeout(OPEN_SECONDS):
-                return ContainerStream(await _upgrade(engine, container))
-        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-            why = f"the container engine gives no answer ({error or 'in time'})"
-            raise EngineMissing(why, "see `planner doctor` for what to do") from error
-
-    def by_library() -> Any:
-        with engine_faults("the sandbox cannot be attached to"):
-            flags = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            return engine.client.api.attach_socket(container, flags)
-
-    return ContainerStream(_Threaded(await asyncio.to_thread(by_library)))
+    try:
+        async with asyncio.timeout(ENGINE_SECONDS):
+            return ContainerStream(await _upgrade(engine, container))
+    except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+        why = f"the sandbox cannot be attached to: {no_answer(error)}"
+        raise EngineMissing(why, DOCTOR) from error
 
 
-async def _connect(endpoint: Endpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect(endpoint: Endpoint) -> _Upgraded:
     parts = urlsplit(endpoint.url)
     if parts.scheme == "unix":
-        return await asyncio.open_unix_connection(parts.path, limit=HEAD_LIMIT)
-    secure: ssl.SSLContext | None = None
-    if endpoint.certificates is not None:
-        folder = endpoint.certificates
-        secure = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-        secure.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    elif parts.scheme == "https":
-        secure = ssl.create_default_context()
+        return _Upgraded(*await asyncio.open_unix_connection(parts.path, limit=HEAD_LIMIT))
+    if parts.scheme == "ssh":
+        return await _connect_by_ssh(endpoint)
+    secure = endpoint.tls()
     port = parts.port or (2376 if secure else 2375)
-    return await asyncio.open_connection(parts.hostname, port, ssl=secure, limit=HEAD_LIMIT)
+    return _Upgraded(
+        *await asyncio.open_connection(parts.hostname, port, ssl=secure, limit=HEAD_LIMIT)
+    )
+
+
+class _BySsh(_Upgraded):
+    """The pipes of an ssh process, which ends with the connection."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        if process.stdin is None or process.stdout is None:
+            raise OSError("ssh has no pipes")
+        super().__init__(process.stdout, process.stdin)
+        self._process = process
+
+    def close(self) -> None:
+        super().close()
+        if self._process.returncode is None:
+            self._process.kill()
+
+
+async def _connect_by_ssh(endpoint: Endpoint) -> _Upgraded:
+    process = await asyncio.create_subprocess_exec(
+        *endpoint.ssh_command(),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        limit=HEAD_LIMIT,
+        start_new_session=True,  # Ctrl-C is for us
+    )
+    return _BySsh(process)
 
 
 async def _upgrade(engine: Engine, container: str) -> _Upgraded:
-    reader, writer = await _connect(engine.endpoint)
+    connection = await _connect(engine.endpoint)
     try:
         version = engine.client.api.api_version
-        writer.write(
+        await connection.write(
             f"POST /v{version}/containers/{container}/attach?{QUERY} HTTP/1.1\r\n"
             "Host: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
             "Content-Length: 0\r\n\r\n".encode()
         )
-        head = await reader.readuntil(b"\r\n\r\n")
+        head = await connection.read_head()
         status = head.split(b" ", 2)[1:2]
         if status not in ([b"101"], [b"200"]):
-            said = await reader.read(300)
-            text = said.decode("utf-8", "replace").strip()
-            raise SandboxError(f"the sandbox cannot be attached to: {text}")
+            text = (await connection.read())[:300].decode("utf-8", "replace")
+            raise SandboxError(f"the sandbox cannot be attached to: {' '.join(text.split())}")
     except BaseException:
-        writer.close()
+        connection.close()
         raise
-    return _Upgraded(reader, writer)
+    return connection

@@ -6,7 +6,6 @@ Everything a container may and may not do is said here, in one place.
 from __future__ import annotations
 
 import os
-import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner_app.domain.errors import EngineMissing, ImageMissing, SandboxError
+from planner_app.sandbox.engine_client import (
+    DOCTOR,
+    ENGINE_SECONDS,
+    no_answer,
+    one_line,
+    open_client,
+)
 from planner_app.sandbox.engine_endpoint import Endpoint, find_endpoint, ping
 from planner_app.sandbox.limits import MIB, Limits
 from planner_app.sandbox.options import APP_LABEL, SandboxOptions
@@ -22,8 +28,6 @@ from planner_app.sandbox.options import APP_LABEL, SandboxOptions
 if TYPE_CHECKING:
     from docker import DockerClient
 
-ENGINE_SECONDS = 60
-"""How long one request to the engine may take."""
 APP, HOME, OWNER, RUN, STEP, ATTEMPT = (
     f"{APP_LABEL}.{name}" for name in ("app", "home", "owner", "run", "step", "attempt")
 )
@@ -46,16 +50,14 @@ class Engine:
 def connect(options: SandboxOptions) -> Engine:
     """Reach the engine and look for the image; blocks. Raises EngineMissing, ImageMissing."""
     endpoint = find_endpoint()
-    answer = ping(endpoint)
+    answer = ping(endpoint, ENGINE_SECONDS)
     if answer.kind != "ok":
-        raise EngineMissing(answer.why, "see `planner doctor` for what to do")
-    import docker
+        raise EngineMissing(answer.why, DOCTOR)
 
     from planner_app.sandbox.image import image_tag
     from planner_app.sandbox.image_build import has_image
 
-    with engine_faults("the container engine cannot be used"):
-        client = docker.from_env(timeout=ENGINE_SECONDS)
+    client = open_client(endpoint, ENGINE_SECONDS)
     image = options.image or image_tag(options.packages)
     if not has_image(client, image):
         raise ImageMissing("the sandbox image is not built yet", "run: planner sandbox build")
@@ -73,14 +75,20 @@ def engine_faults(what: str) -> Iterator[None]:
     except ImageNotFound as error:
         raise ImageMissing(f"{what}: the image is gone", "run: planner sandbox build") from error
     except APIError as error:
-        raise SandboxError(f"{what}: {_line(error.explanation or error)}") from error
+        said = one_line(error.explanation or error)
+        raise SandboxError(f"{what}: {said}", _advice(said)) from error
     except (requests.exceptions.RequestException, DockerException) as error:
-        why = f"{what}: the container engine gives no answer ({_line(error)})"
-        raise EngineMissing(why, "see `planner doctor` for what to do") from error
+        raise EngineMissing(f"{what}: {no_answer(error)}", DOCTOR) from error
 
 
-def _line(text: object) -> str:
-    return re.sub(r"\s+", " ", str(text)).strip()[:300]
+def _advice(said: str) -> str:
+    """What to do about an engine's complaint, where it is one that people meet."""
+    told = said.lower()
+    if "runtime" in told and ("unknown" in told or "invalid" in told or "not found" in told):
+        return "add that runtime to the engine, or take [sandbox] runtime out of the settings"
+    if "no space left" in told:
+        return "make room for the engine: docker system df, planner sandbox clean"
+    return ""
 
 
 def owner_mark() -> str:
@@ -133,6 +141,7 @@ def create(
             working_dir="/workspace",
             stdin_open=True,
             tty=False,
+            stop_signal="SIGKILL",  # PID 1 takes no other, and an engine that stops waits 10 s
             network_disabled=True,
             environment=_environment(options),
             labels={

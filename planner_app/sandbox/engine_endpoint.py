@@ -22,6 +22,9 @@ from urllib.parse import urlsplit
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 PING_SECONDS = 3.0
+SSH_SECONDS = 20.0
+"""Least time for an engine behind ssh: it signs in first."""
+MAX_ANSWER = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +35,51 @@ class Endpoint:
     """unix://, tcp://, http(s):// or ssh:// address."""
     origin: Literal["DOCKER_HOST", "DOCKER_CONTEXT", "docker context", "default"]
     certificates: Path | None = None
-    """Folder with ca.pem, cert.pem and key.pem for TLS; None: plain."""
+    """Folder with ca.pem (whom to believe), cert.pem and key.pem (who we are); each may be
+    missing. None: plain, unless the address is https://."""
+    verify: bool = True
+    """False: a TLS engine is believed to be whoever it says; a context may ask for that."""
 
     @property
     def is_default(self) -> bool:
         """Nobody chose an address, so an engine of our own may be started there."""
         return self.origin == "default"
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether a TCP connection to it is encrypted."""
+        return self.certificates is not None or self.url.startswith("https://")
+
+    def certificate(self, name: str) -> Path | None:
+        """A file of the certificates' folder; None when it is not there."""
+        file = self.certificates / name if self.certificates is not None else None
+        return file if file is not None and file.is_file() else None
+
+    def tls(self) -> ssl.SSLContext | None:
+        """For connections to it; None: plain. Raises OSError for certificates that are none."""
+        if not self.is_tls:
+            return None
+        authority = self.certificate("ca.pem")
+        context = ssl.create_default_context(cafile=str(authority) if authority else None)
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if (own := self.certificate("cert.pem")) is not None:
+            context.load_cert_chain(own, self.certificate("key.pem"))
+        return context
+
+    def ssh_command(self) -> list[str]:
+        """What reaches an ssh:// engine: its standard input and output are the engine's socket.
+
+        It never asks for a password, since nobody may be there to answer.
+        """
+        parts = urlsplit(self.url)
+        command = ["ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15"]
+        if parts.username:
+            command += ["-l", parts.username]
+        if parts.port:
+            command += ["-p", str(parts.port)]
+        return [*command, "--", parts.hostname or "", "docker", "system", "dial-stdio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +108,19 @@ def find_endpoint() -> Endpoint:
 
 def ping(endpoint: Endpoint, seconds: float = PING_SECONDS) -> Ping:
     """Ask the engine for its version; never raises for an engine that is not there."""
-    if endpoint.url.startswith("ssh://"):
-        return _ping_by_client(endpoint)
+    at = f"the container engine at {endpoint.url}"
     try:
+        if urlsplit(endpoint.url).scheme == "ssh":
+            return _ask_by_ssh(endpoint, max(seconds, SSH_SECONDS))
         return _ask(_connection(endpoint, seconds), endpoint.url)
     except PermissionError:
-        return Ping("denied", f"no permission to use the container engine at {endpoint.url}")
+        return Ping("denied", f"no permission to use {at}")
     except (FileNotFoundError, ConnectionRefusedError):
         return Ping("absent", f"no container engine answers at {endpoint.url}")
+    except TimeoutError:
+        return Ping("silent", f"{at} gives no answer in {seconds:g} s")
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return Ping("silent", f"the container engine at {endpoint.url} is no help: {error}")
+        return Ping("silent", f"{at} is no help: {_line(error)}")
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -95,12 +140,9 @@ def _connection(endpoint: Endpoint, seconds: float) -> http.client.HTTPConnectio
         return _UnixConnection(parts.path, seconds)
     if parts.scheme not in {"tcp", "http", "https"} or not parts.hostname:
         raise ValueError("its address is not unix://, tcp:// or ssh://")
-    folder = endpoint.certificates
-    if folder is None and parts.scheme != "https":
+    context = endpoint.tls()
+    if context is None:
         return http.client.HTTPConnection(parts.hostname, parts.port or 2375, timeout=seconds)
-    context = ssl.create_default_context(cafile=str(folder / "ca.pem") if folder else None)
-    if folder:
-        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     return http.client.HTTPSConnection(
         parts.hostname, parts.port or 2376, timeout=seconds, context=context
     )
@@ -110,38 +152,44 @@ def _ask(connection: http.client.HTTPConnection, url: str) -> Ping:
     try:
         connection.request("GET", "/version")
         response = connection.getresponse()
-        body = response.read(1_000_000)
+        return _answer(response.status, response.read(MAX_ANSWER), url)
     finally:
         connection.close()
-    if response.status in {401, 403}:
-        return Ping("denied", f"the container engine at {url} refused access ({response.status})")
-    if response.status != 200:
-        return Ping("silent", f"the container engine at {url} answered {response.status}")
+
+
+def _answer(status: int, body: bytes, url: str) -> Ping:
+    if status in {401, 403}:
+        return Ping("denied", f"the container engine at {url} refused access ({status})")
+    if status != 200:
+        said = _line(body.decode("utf-8", "replace"))[:100]
+        said = f"{status}: {said}" if said else f"{status}"
+        return Ping("silent", f"the container engine at {url} answered {said}")
     told = json.loads(body)
     version = told.get("Version", "") if isinstance(told, dict) else ""
     return Ping("ok", version=str(version))
 
 
-def _ping_by_client(endpoint: Endpoint) -> Ping:
-    """An engine behind ssh is asked by the docker client, which knows the person's ssh set-up."""
-    if shutil.which("docker") is None:
-        return Ping("silent", f"{endpoint.url} needs the docker client, which is not on the path")
-    command = ["docker", "-H", endpoint.url, "version", "--format", "{{.Server.Version}}"]
+def _ask_by_ssh(endpoint: Endpoint, seconds: float) -> Ping:
+    """One request through the person's own ssh, with its configuration and its agent."""
+    if shutil.which("ssh") is None:
+        raise ValueError("the ssh client is not on the path")
+    request = b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n"
     try:
         done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
+            endpoint.ssh_command(), input=request, capture_output=True, timeout=seconds, check=False
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Ping("silent", f"the container engine at {endpoint.url} is no help: {error}")
-    if done.returncode == 0:
-        return Ping("ok", version=done.stdout.strip())
-    complaint = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    return Ping("silent", f"the container engine at {endpoint.url} is no help: {complaint}")
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
+    head, _, body = done.stdout.partition(b"\r\n\r\n")
+    status = head.split(b" ", 2)[1:2]
+    if not body or not status or not status[0].isdigit():
+        said = _line(done.stderr.decode("utf-8", "replace"))
+        raise ValueError(said[-200:] or "it ended without a word")
+    return _answer(int(status[0]), body, endpoint.url)
+
+
+def _line(text: object) -> str:
+    return " ".join(str(text).split())
 
 
 def _client_folder() -> Path:
@@ -166,8 +214,11 @@ def _endpoint_of_context(name: str, *, chosen: bool) -> Endpoint:
     contexts = _client_folder() / "contexts"
     try:
         meta = json.loads((contexts / "meta" / folder / "meta.json").read_text())
-        host = str(meta["Endpoints"]["docker"]["Host"])
-    except (OSError, ValueError, KeyError, TypeError):
+        told = meta["Endpoints"]["docker"]
+        host, verify = str(told["Host"]), told.get("SkipTLSVerify") is not True
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Endpoint(f"context:{name}", origin)  # pinged in vain, and so named in the error
     certificates = contexts / "tls" / folder / "docker"
-    return Endpoint(host, origin, certificates if certificates.is_dir() else None)
+    if not certificates.is_dir() and (verify or not host.startswith("tcp://")):
+        return Endpoint(host, origin)
+    return Endpoint(host, origin, certificates, verify)

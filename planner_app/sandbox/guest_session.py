@@ -127,6 +127,11 @@ class GuestSession(SessionFiles):
         return not self._dead
 
     @property
+    def gone(self) -> str:
+        """See Session.gone."""
+        return self._dead
+
+    @property
     def ended(self) -> bool:
         """Nothing of it is left: sandbox, tasks and stream are gone."""
         return self._closing is not None and self._closing.done()
@@ -189,7 +194,7 @@ class GuestSession(SessionFiles):
             while data := await self._stream.read():
                 for message, blob in parser.feed(data):
                     self._sort(message, blob, parser.json_size)
-            why = "it ended"
+            why = "it ended, or its engine did"
         except WireError as error:
             why = f"it broke the protocol: {error}"
         except OSError as error:

@@ -288,9 +288,9 @@ def _ensure_all(say: Say, *, only_ask: bool) -> None:
     state = check_engine() if only_ask else ensure_engine(say)
     if not state.ok:
         raise EngineMissing(state.why, state.fix)
-    import docker
+    from planner_app.sandbox.engine_client import open_client
 
-    with contextlib.closing(docker.from_env()) as client:
+    with contextlib.closing(open_client()) as client:
         if not only_ask:
             ensure_image(client, say=say)
         elif find_image(client) is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from planner_app.domain.errors import EngineMissing, ImageMissing
+from planner_app.sandbox.engine_client import no_answer, one_line
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -39,14 +40,9 @@ def engine_errors(what: str) -> Iterator[None]:
     try:
         yield
     except APIError as error:  # before its base class, a failed request
-        raise ImageMissing(
-            f"{what}: {_one_line(str(error.explanation or error))}", _HINT
-        ) from error
+        raise ImageMissing(f"{what}: {one_line(error.explanation or error)}", _HINT) from error
     except (requests.exceptions.RequestException, DockerException) as error:
-        why = _one_line(str(error))
-        raise EngineMissing(
-            f"{what}: the container engine gives no answer ({why})", _HINT
-        ) from error
+        raise EngineMissing(f"{what}: {no_answer(error)}", _HINT) from error
 
 
 def has_image(client: DockerClient, tag: str) -> bool:
@@ -135,7 +131,7 @@ def build(
             if "stream" in line:
                 said = [*said, str(line["stream"])][-12:]
             if "error" in line:
-                why = _one_line(" ".join([*said[-4:], str(line["error"])]))
+                why = one_line(" ".join([*said[-4:], str(line["error"])])[-300:])
                 raise ImageMissing(f"the sandbox image could not be built: {why}", _HINT)
 
 
@@ -166,7 +162,3 @@ def _tar_member(name: str, file: Path) -> Iterator[bytes]:
     if sent != status.st_size:
         raise ImageMissing(f"{file} changed while the sandbox image was built", "try again")
     yield b"\0" * (-sent % tarfile.BLOCKSIZE)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[-400:]

@@ -178,6 +178,11 @@ class Session(Protocol):
     where: str
     """The container's short id, or the process id of an unsafe-host session."""
 
+    @property
+    def gone(self) -> str:
+        """Why the sandbox is gone, in a few words; empty: it is there."""
+        ...
+
     async def run(
         self, code: str, *, timeout: float | None = None, on_output: OnOutput | None = None
     ) -> ActionResult:

@@ -97,7 +97,8 @@ class World:
         model = script.save(self.folder / f"script-{len(list(self.folder.glob('script-*')))}.jsonl")
         models = dict.fromkeys(("planner", "executor", "checker"), model)
         models |= more.pop("models", {})
-        wanted = Submission(text=text, models=models, sandbox="unsafe-host", **more)
+        more = {"sandbox": "unsafe-host"} | more
+        wanted = Submission(text=text, models=models, **more)
         return self.queue.submit(wanted, self.settings).run_id
 
     async def drive(

@@ -18,6 +18,8 @@ from planner_app.sandbox.engine_endpoint import find_endpoint
 from tests.sandbox.toolbox import Running, Toolbox, opened, spec, works
 
 SECONDS = 30.0
+SILENCE = 0.5
+"""Seconds that an engine says nothing; by hand it was tried with 35."""
 
 
 @pytest.fixture
@@ -62,6 +64,10 @@ class Proxy:
     def silence(self) -> None:
         """Everything stays open and nothing moves any more."""
         self._flows.clear()
+
+    def speak(self) -> None:
+        """What was held back comes now."""
+        self._flows.set()
 
     def cut(self) -> None:
         for writer in self._writers:
@@ -268,4 +274,28 @@ async def test_an_engine_that_falls_silent_is_told_as_died_and_closing_does_not_
         with pytest.raises(PlannerError):
             await launcher.open(spec(), Toolbox())
         await session.close()
+        await launcher.close()
+
+
+@pytest.mark.docker
+async def test_a_silence_that_ends_costs_time_and_nothing_else(
+    tmp_path: Path, proxy: Proxy
+) -> None:
+    launcher = await open_launcher("docker", SandboxOptions(home=tmp_path, pool_size=0))
+    try:
+        async with opened(launcher, Toolbox()) as session:
+            running = Running(session, "print('on', flush=True)\necho(1)\nx = 41\nx + 1")
+            await running.begun()
+            proxy.silence()
+            opening = asyncio.create_task(launcher.open(spec(), Toolbox()))
+            await asyncio.sleep(SILENCE)
+            assert not running.task.done()
+            proxy.speak()
+            result = await running.result()
+            assert (result.status, result.value, result.state_lost) == ("ok", "42", False)
+            async with asyncio.timeout(SECONDS):
+                other = await opening
+            await works(other)
+            await other.close()
+    finally:
         await launcher.close()
