@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from planner_app.agents.prompts import prompt
-from planner_app.agents.turn import Surroundings, Turn, bullets
+from planner_app.agents.turn import Surroundings, Turn, bullets, note_text, section
 from planner_app.domain.citations import fence_untrusted, find_quote
 from planner_app.domain.plan import Answer, CheckVerdict, Claim, Review
 from planner_app.domain.state import Correction, RunState
@@ -32,9 +32,11 @@ def checker_turn(state: RunState, conversation: str, around: Surroundings) -> Tu
     done_when = list(state.plan.done_when) if state.plan else []
     if state.plan and state.plan.answer_format:
         done_when.append(f"the answer has the form: {state.plan.answer_format}")
+    said = [note_text(note, around.read) for note in state.said]
     text = prompt(
         "checker_case",
         task=around.task,
+        said=section("What the person said since", "\n\n".join(said)),
         done_when=bullets(done_when, "(nothing beyond the question)"),
         answer=fence_untrusted(_whole(answer), "the answer to check"),
         claims="\n\n".join(_cited(state, c, around) for c in answer.claims) or "(no claims)",
@@ -56,7 +58,7 @@ def _whole(answer: Answer) -> str:
 
 
 def _cited(state: RunState, claim: Claim, around: Surroundings) -> str:
-    lines = [f"Claim: {claim.text}"]
+    lines = ["Claim:", fence_untrusted(claim.text, "the claim")]
     for n in claim.source_ids:
         source = state.sources.get(n)
         if source is None:
@@ -65,12 +67,12 @@ def _cited(state: RunState, claim: Claim, around: Surroundings) -> str:
         stored = around.source_text(n)
         found = find_quote(stored, claim.quote) if claim.quote else None
         if found is not None:
-            label = f"[{n}] {source.kind} {source.title}: the quote stands there"
-            passage = claim.quote
+            label = f"source [{n}] ({source.kind}): a quote that stands there"
+            passage = found.quote
         else:
-            label = f"[{n}] {source.kind} {source.title}: its beginning"
+            label = f"source [{n}] ({source.kind}): its beginning"
             passage = stored[:EXCERPT_CHARS]
-        lines.append(fence_untrusted(passage, label))
+        lines.append(fence_untrusted(f"{source.title}\n\n{passage}", label))
     lines += _evidence(state, claim)
     return "\n".join(lines)
 
@@ -89,9 +91,12 @@ def _evidence(state: RunState, claim: Claim) -> list[str]:
 def correction_turn(correction: Correction, conversation: str, around: Surroundings) -> Turn:
     """A new short chat: the form, what is wrong, and the unreadable text cut to 4,000."""
     bad = around.read(correction.bad)[:BAD_CHARS]
+    form = FORMS[correction.purpose]
+    if correction.purpose == "answer" and around.schema:
+        form += f"\n\n`data` is a JSON value that fits this JSON Schema:\n{around.schema}"
     text = prompt(
         "correction",
-        form=FORMS[correction.purpose],
+        form=form,
         problems=bullets(list(correction.problems)),
         bad=fence_untrusted(bad, "the text to correct"),
     )

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from planner_app.agents.prompts import prompt
-from planner_app.agents.turn import Surroundings, Turn, bullets, note_text, section
-from planner_app.domain.citations import cited_ids
+from planner_app.agents.turn import (
+    Surroundings,
+    Turn,
+    bullets,
+    note_text,
+    section,
+    source_list,
+)
+from planner_app.domain.citations import MARK, fence_untrusted, unfenced
 from planner_app.domain.plan import MAX_QUOTE_CHARS, MAX_RESULT_CHARS, Report
 from planner_app.domain.state import Attempt, RunState, StepState
 from planner_app.models.fences import read_turn
 from planner_app.models.port import Message
 from planner_app.models.structured import StructuredError, parse
 
-KEPT_TURNS = 4
-"""Turns that stay word for word when a conversation is made shorter."""
+KEPT_MESSAGES = 7
+"""The last four turns, which stay word for word when a conversation is made shorter: four replies
+and what three of them brought. What the fourth brought is the new message."""
+SUMMARY_LINES = 40
+SUMMARY_CHARS = 300
+"""Of each turn and each observation."""
+SUMMARY = "earlier turns of this step in short"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,42 +57,51 @@ class Unusable:
 
 
 def executor_turn(
-    state: RunState, step: StepState, attempt: Attempt, around: Surroundings, *, examples: bool
+    state: RunState,
+    step: StepState,
+    attempt: Attempt,
+    around: Surroundings,
+    *,
+    examples: bool,
+    before: Sequence[Message] = (),
 ) -> Turn:
-    """The executor's next message: its step at first, later what its last turn brought."""
+    """The executor's next message: its step at first, later what its last turn brought.
+
+    `before` is the conversation so far where it has grown too long: it starts anew with the step,
+    a summary with the sources, what the person said, and the last turns.
+    """
     conversation = f"executor/{step.step.id}/{attempt.number}"
     told = [note_text(note, around.read) for note in attempt.outbox]
-    if state.conversations.get(conversation):
+    if state.conversations.get(conversation) and not before:
         text = "\n\n".join(told) or "Go on: act, or report."
         return Turn(conversation, (Message(role="user", content=text),), restart=False)
     system = prompt("executor", tools=around.tools(tuple(step.step.tools)))
     if examples:
         system = f"{system}\n\n{prompt('executor_example')}"
-    text = "\n\n".join([opening(state, step, attempt, around), *told])
-    messages = (Message(role="system", content=system), Message(role="user", content=text))
-    return Turn(conversation, messages, restart=True, examples=examples)
+    first = Message(role="system", content=system)
+    start = opening(state, step, attempt, around)
+    if not before:
+        text = "\n\n".join([start, *told])
+        begun = (first, Message(role="user", content=text))
+        return Turn(conversation, begun, restart=True, examples=examples)
+    last = list(before[2:][-KEPT_MESSAGES:])
+    if last and last[0].role == "user":
+        last = last[1:]
+    start = f"{start}\n\n{_summary(before[1 : len(before) - len(last)])}\n\n{source_list(state)}"
+    heard = [note_text(n, around.read) for n in attempt.said if n not in attempt.outbox]
+    start = "\n\n".join([start, *heard])
+    text = "\n\n".join(told) or "Go on: act, or report."
+    anew = (first, Message(role="user", content=start), *last, Message(role="user", content=text))
+    return Turn(conversation, anew, restart=True, examples=examples)
 
 
-def compacted(turn: Turn, before: list[Message]) -> Turn:
-    """The conversation made shorter: its opening, a summary, the last turns, and the new message.
-
-    The summary keeps the first lines of each turn and observation, with their source ids.
-    """
-    kept = 2 * KEPT_TURNS
-    opening_messages, middle, last = before[:2], before[2:-kept], before[-kept:]
-    lines = []
-    for message in middle:
-        ids = "".join(f"[{n}]" for n in cited_ids(message.content)[:20])
-        head = " ".join(message.content.split())[:300]
-        lines.append(f"{'you' if message.role == 'assistant' else 'result'}: {head} {ids}".rstrip())
-    summary = Message(
-        role="user",
-        content="Earlier turns of this step, in short:\n" + bullets(lines),
-    )
-    first = last[0].role if last else "user"
-    bridge = [Message(role="assistant", content="I go on from there.")] if first == "user" else []
-    messages = (*opening_messages, summary, *bridge, *last, *turn.messages)
-    return Turn(turn.conversation, messages, restart=True)
+def _summary(before: Sequence[Message]) -> str:
+    """The first words of each turn and each observation, after those of an earlier summary."""
+    lines = unfenced(before[0].content, SUMMARY).splitlines()
+    for message in before[1:]:
+        head = " ".join(MARK.sub(" ", message.content).split())[:SUMMARY_CHARS]
+        lines.append(f"- {'you' if message.role == 'assistant' else 'result'}: {head}")
+    return fence_untrusted("\n".join(lines[-SUMMARY_LINES:]), SUMMARY)
 
 
 def opening(state: RunState, step: StepState, attempt: Attempt, around: Surroundings) -> str:
@@ -102,10 +124,15 @@ def opening(state: RunState, step: StepState, attempt: Attempt, around: Surround
         expected=step.step.expected or "what the objective says",
         goal=" ".join(state.text.split())[:200],
         max_actions=step.step.max_actions,
-        inputs=section("Already there", bullets(_inputs(state, step), "")),
-        earlier=section("An earlier attempt", _earlier(step, attempt)),
+        inputs=section("Already there", _data(_inputs(state, step), "earlier steps and files")),
+        earlier=section("An earlier attempt", _data(_earlier(step, attempt), "earlier attempts")),
         final=final,
     )
+
+
+def _data(lines: list[str], label: str) -> str:
+    """Lines that may hold anything that a page or a file said."""
+    return fence_untrusted(bullets(lines), label) if lines else ""
 
 
 def _inputs(state: RunState, step: StepState) -> list[str]:
@@ -127,11 +154,11 @@ def _inputs(state: RunState, step: StepState) -> list[str]:
     return lines
 
 
-def _earlier(step: StepState, attempt: Attempt) -> str:
+def _earlier(step: StepState, attempt: Attempt) -> list[str]:
     past = [a for a in step.attempts if a.number < attempt.number]
     lines = [f"Attempt {a.number} ended as {a.outcome}: {a.reason}" for a in past]
     lines += [f"It tried: {'; '.join(a.report.tried)}" for a in past if a.report and a.report.tried]
-    return "\n".join(lines)
+    return lines
 
 
 def read_executor(text: str, finish_reason: str, attempt: Attempt) -> Acted | Reported | Unusable:

@@ -7,7 +7,14 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from planner_app.agents.prompts import prompt
-from planner_app.agents.turn import Surroundings, Turn, bullets, note_text, section
+from planner_app.agents.turn import (
+    Surroundings,
+    Turn,
+    bullets,
+    note_text,
+    section,
+    source_list,
+)
 from planner_app.domain.citations import fence_untrusted
 from planner_app.domain.plan import Plan, plan_problems
 from planner_app.domain.state import RunState, StepState
@@ -44,14 +51,14 @@ def planner_turn(
     conversation = f"planner/{state.planner_chat}"
     asked = _instruction(state, purpose, around)
     if state.conversations.get(conversation) and not compact:
-        text = f"{_news(state, around)}\n\n{asked}"
+        text = f"{_news(state, around)}\n\n{_why(state)}{asked}"
         return Turn(conversation, (Message(role="user", content=text),), restart=False)
     system = prompt("planner")
     if examples:
         system = f"{system}\n\n{prompt('planner_example')}"
     opening = _task(state, around) if not state.steps else _ledger(state, around)
     told = "\n\n".join(note_text(note, around.read) for note in state.outbox)
-    text = "\n\n".join(part for part in (opening, told, asked) if part)
+    text = "\n\n".join(part for part in (opening, told, _why(state) + asked) if part)
     messages = (Message(role="system", content=system), Message(role="user", content=text))
     return Turn(conversation, messages, restart=True, examples=examples)
 
@@ -63,16 +70,19 @@ def _instruction(state: RunState, purpose: PlannerPurpose, around: Surroundings)
     return prompt(f"ask_{purpose}")
 
 
+def _why(state: RunState) -> str:
+    """Why the planner is called now; empty when the run went on as planned."""
+    if not state.phase_reason:
+        return ""
+    return f"Why you are called: {fence_untrusted(state.phase_reason, 'the run')}\n\n"
+
+
 def _task(state: RunState, around: Surroundings) -> str:
-    return prompt(
-        "planner_task",
-        background=section("Earlier run", state.background),
-        **_common(state, around),
-    )
+    return prompt("planner_task", **_common(state, around))
 
 
 def _ledger(state: RunState, around: Surroundings) -> str:
-    finished = [_report_lines(s) for s in state.steps.values() if s.status == "done"]
+    finished = [_report_text(s) for s in state.steps.values() if s.status == "done"]
     failed = []
     for step in state.steps.values():
         failed += [
@@ -80,6 +90,14 @@ def _ledger(state: RunState, around: Surroundings) -> str:
             for a in step.attempts
             if a.outcome not in {None, "done"}
         ]
+    plan = state.plan
+    form = [f"the answer has the form: {plan.answer_format}"] if plan and plan.answer_format else []
+    form += [f"must hold: {text}" for text in plan.done_when] if plan else []
+    open_steps = [
+        f"{s.step.id} ({s.status}): {s.step.objective}"
+        for s in state.live_steps()
+        if s.status != "done"
+    ]
     facts = state.facts
     known = [f"given: {fact}" for fact in facts.given]
     known += [f"verified: {f.fact} {_marks(f.source_ids)}".rstrip() for f in facts.verified]
@@ -90,7 +108,9 @@ def _ledger(state: RunState, around: Surroundings) -> str:
         "planner_ledger",
         facts=bullets(known),
         finished="\n\n".join(finished) or "(none)",
-        failed=bullets(failed),
+        open=section("Steps of the plan that are not done", bullets(open_steps, "")),
+        form=section("What the plan asks of the answer", bullets(form, "")),
+        failed=fence_untrusted(bullets(failed), "failed attempts") if failed else "(nothing)",
         **_common(state, around),
     )
 
@@ -102,15 +122,25 @@ def _common(state: RunState, around: Surroundings) -> dict[str, str]:
         f"{line} = source [{numbers[a.name]}]" if a.name in numbers else line
         for line, a in zip(attached, state.attachments, strict=True)
     ]
+    told = {note.seq for note in state.outbox if note.seq}
+    said = [note_text(n, around.read) for n in state.said if not n.seq or n.seq not in told]
+    background = fence_untrusted(state.background, "an earlier run") if state.background else ""
     schema = f"```json\n{around.schema}\n```" if around.schema else ""
     return {
         "task": around.task,
         "today": around.today,
         "tools": around.tools(()),
         "limits": limits_text(state),
-        "attachments": section("Files in the workspace", bullets(attached, "")),
+        "said": section("What the person said since", "\n\n".join(said)),
+        "background": section("Earlier run", background),
+        "attachments": section("Files in the workspace", file_list(attached)),
         "schema": section("JSON Schema of the answer's `data`", schema),
     }
+
+
+def file_list(lines: list[str]) -> str:
+    """The workspace's files; a file's name may say anything."""
+    return fence_untrusted(bullets(lines), "names of files") if lines else ""
 
 
 def limits_text(state: RunState) -> str:
@@ -137,11 +167,12 @@ def _news(state: RunState, around: Surroundings) -> str:
         ended = [a for a in step.attempts if a.outcome is not None]
         for attempt in ended[state.planner_told.get(key, 0) :]:
             head = f"## Step {key}, attempt {attempt.number}: {attempt.outcome}"
-            why = f"\n{attempt.reason}" if attempt.reason else ""
-            body = ""
             if attempt.report is not None:
-                body = "\n" + _report_lines(step.model_copy(update={"report": attempt.report}))
-            parts.append(head + why + body)
+                body = "\n" + _report_text(step.model_copy(update={"report": attempt.report}))
+            else:
+                why = attempt.reason
+                body = "\n" + fence_untrusted(why, "how it ended") if why else ""
+            parts.append(head + body)
     parts += [note_text(note, around.read) for note in state.outbox]
     if state.steps:
         status = bullets([f"{k}: {s.status}" for k, s in state.steps.items()])
@@ -150,8 +181,11 @@ def _news(state: RunState, around: Surroundings) -> str:
     return "\n\n".join(parts)
 
 
-def _report_lines(step: StepState) -> str:
-    """A report as the planner reads it: results and quotes, never code or raw observations."""
+def _report_text(step: StepState) -> str:
+    """A report as the planner reads it: results and quotes, never code or raw observations.
+
+    What an executor reports may be what a page told it to, so all of it is data.
+    """
     report = step.report
     if report is None:
         return f"{step.step.id}: {step.status}"
@@ -164,21 +198,8 @@ def _report_lines(step: StepState) -> str:
         lines.append(f"  artifacts: {', '.join(report.artifacts)}")
     if report.next_hint:
         lines.append(f"  hint: {report.next_hint}")
-    for piece in report.evidence:
-        lines.append(f"  evidence [{piece.source_id}]:")
-        lines.append(fence_untrusted(piece.quote, f"source [{piece.source_id}]"))
-    return "\n".join(lines)
-
-
-def source_list(state: RunState) -> str:
-    """The numbered sources, one line each."""
-    lines = []
-    for n, source in sorted(state.sources.items()):
-        where = f" <{source.url}>" if source.url else ""
-        weak = " (a search hit only: weak)" if source.weak else ""
-        title = " ".join(source.title.split())[:150]
-        lines.append(f"[{n}] {source.kind}: {title}{where}{weak}")
-    return "\n".join(lines) or "(none)"
+    lines += [f"  evidence [{piece.source_id}]: {piece.quote}" for piece in report.evidence]
+    return fence_untrusted("\n".join(lines), f"the report of step {step.step.id}")
 
 
 def _marks(ids: list[int]) -> str:
@@ -198,6 +219,5 @@ def read_plan(state: RunState, text: str) -> tuple[Plan | None, list[str]]:
         return None, ["the plan was cut off before its end; write it shorter"]
     written = parsed.value
     plan = Plan.model_validate(written.model_dump())
-    done = frozenset(key for key, step in state.steps.items() if step.status == "done")
-    problems = plan_problems(plan, done, frozenset(state.steps))
+    problems = plan_problems(plan, state.done_steps(), frozenset(state.steps))
     return (None, problems) if problems else (plan, [])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from planner_app.domain.state import Note
+from planner_app.domain.citations import fence_untrusted
+from planner_app.domain.state import Note, RunState
 from planner_app.models.port import Message
 
 
@@ -46,7 +47,21 @@ def note_text(note: Note, read: Callable[[str], str]) -> str:
         return f"The person adds: {text}"
     if note.kind == "answer":
         return f"The person's answer: {text}"
+    if note.kind == "defaults":  # the question may be an action's own, and hold anything
+        data = fence_untrusted(text, "defaults")
+        return f"Nobody answered in words. What stands instead:\n{data}"
     return text
+
+
+def source_list(state: RunState) -> str:
+    """The numbered sources, one line each; their titles are web text."""
+    lines = []
+    for n, source in sorted(state.sources.items()):
+        where = f" <{source.url}>" if source.url else ""
+        weak = " (a search hit only: weak)" if source.weak else ""
+        title = " ".join(source.title.split())[:150]
+        lines.append(f"[{n}] {source.kind}: {title}{where}{weak}")
+    return fence_untrusted("\n".join(lines), "the list of sources") if lines else "(none)"
 
 
 def section(title: str, body: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from planner_app.domain.catalogue import Purpose
+from planner_app.domain.catalogue import BETTERS, Purpose
 from planner_app.domain.state import RunState
 
 Which = Literal["usd", "tokens", "seconds", "calls", "actions", "daily_usd"]
@@ -40,6 +40,8 @@ def _share(state: RunState, purpose: Purpose) -> float:
     about: str = purpose
     if purpose == "correct" and state.correction is not None:
         about = state.correction.purpose
+    if purpose in BETTERS and state.doubt is not None:
+        about = state.doubt.purpose
     return {"answer": 0.5, "check": 0.0}.get(about, 1.0)
 
 

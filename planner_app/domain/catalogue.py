@@ -21,7 +21,12 @@ from planner_app.domain.plan import (
     Review,
 )
 
-Purpose = Literal["plan", "replan", "review", "act", "answer", "check", "correct"]
+Purpose = Literal[
+    "plan", "replan", "review", "act", "answer", "check", "correct", "commit", "translate"
+]
+BETTERS = frozenset({"commit", "translate"})
+"""Calls that may better a reply which stands already: they share its turn, and cost it nothing
+when they fail."""
 Role = Literal["planner", "executor", "checker"]
 Phase = Literal["queued", "planning", "executing", "reviewing", "answering", "checking"]
 FinalStatus = Literal["done", "partial", "failed", "cancelled"]
@@ -194,6 +199,8 @@ class UserRejected(EventData):
     """The person refused what was asked."""
 
     question_id: str | None = None
+    scope: Literal["once", "run"] = "once"
+    """`run`: never in this run, so it is not asked again."""
     reason: str = ""
 
 
@@ -221,6 +228,8 @@ class ModelStarted(EventData):
     """Move whose request this one continues; None: `appended` is the whole conversation."""
     appended: list[str] = Field(default_factory=list)
     """sha256 of the messages that this request adds, in order; after a parent, its reply first."""
+    said: list[int] = Field(default_factory=list)
+    """The events of the person's messages that this request tells for the first time."""
     params: dict[str, Any] = Field(default_factory=dict)
     reserved_tokens: int = 0
     reserved_usd: float | None = None
@@ -292,6 +301,9 @@ class ModelFailed(EventData):
     usd: float | None = 0.0
     next_model: str | None = None
     """Model that takes the role over from here on; None: there is none."""
+    window: int | None = None
+    """Tokens that the model's context is taken for from here on, since it was too small for the
+    request; None: as before."""
 
 
 # --- plans, reviews, questions -------------------------------------------------------------------
@@ -347,6 +359,34 @@ class ReplyRefused(EventData):
     """1-based count of unreadable texts in a row."""
     bad: str
     """sha256 of the text."""
+
+
+class ReplyDoubted(EventData):
+    """One further call may better a reply. What follows from the reply stands already, and stands
+    for good when the call brings nothing better."""
+
+    kind: Literal["commit", "translate"]
+    """`commit`: its thoughts changed their approach too often; `translate`: it is not in the
+    language of the task."""
+    role: Role
+    purpose: Purpose
+    """Of the reply."""
+    conversation: str
+    """In which the reply stands."""
+    turn: int
+    """Of the reply."""
+    reason: str = ""
+    """What was measured."""
+
+
+class ReplySettled(EventData):
+    """Which reply stands, now that the further call is over or was not made."""
+
+    kind: Literal["commit", "translate"]
+    taken: bool
+    """True: the further call's; False: the first one."""
+    reason: str = ""
+    """Why the first one stands."""
 
 
 class FactsUpdated(EventData):
@@ -635,6 +675,8 @@ TYPES: dict[str, type[EventData]] = {
     "replan.decided": ReplanDecided,
     "review.decided": ReviewDecided,
     "reply.refused": ReplyRefused,
+    "reply.doubted": ReplyDoubted,
+    "reply.settled": ReplySettled,
     "facts.updated": FactsUpdated,
     "question.asked": QuestionAsked,
     "question.closed": QuestionClosed,

@@ -358,5 +358,19 @@ def fence_untrusted(text: str, source: str) -> str:
     )
 
 
+MARK = re.compile(r"<<<(?:END )?UNTRUSTED [0-9a-f]{16}[^\n]*?>>>")
+"""A mark that `fence_untrusted` has put."""
+
+
+def unfenced(text: str, source: str) -> str:
+    """What stands between the last marks that name `source`; empty without such marks."""
+    found = ""
+    begins = re.compile(rf"<<<UNTRUSTED ([0-9a-f]{{16}}) from {re.escape(source)}: [^\n]*>>>\n")
+    for begin in begins.finditer(text):
+        body, end, _ = text[begin.end() :].partition(f"\n<<<END UNTRUSTED {begin.group(1)}>>>")
+        found = body if end else found
+    return found
+
+
 def _tag(text: str, salt: int) -> str:
     return hashlib.sha256(f"{salt}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -81,8 +81,13 @@ def _run_claimed(state: RunState, event: Event, data: dict[str, Any]) -> RunStat
 
 
 def _run_phase(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
-    changes: dict[str, Any] = {"phase": data["phase"], "correction": None}
-    if data["phase"] == "executing":
+    changes: dict[str, Any] = {
+        "phase": data["phase"],
+        "phase_reason": data["reason"],
+        "correction": None,
+        "doubt": None,
+    }
+    if data["phase"] in {"executing", "reviewing"}:
         changes["review"] = None
     if data["phase"] == "answering" and data["reason"]:
         changes["shortfall"] = state.shortfall or data["reason"]
@@ -121,13 +126,8 @@ def _user_resumed(state: RunState, _event: Event, _data: dict[str, Any]) -> RunS
     return state.model_copy(update={"paused": False})
 
 
-def _user_steered(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
-    note = Note(kind="steer", text=data["text"])
-    steps = {
-        key: fold_steps.tell(step, note) if step.status == "running" else step
-        for key, step in state.steps.items()
-    }
-    return state.model_copy(update={"outbox": (*state.outbox, note), "steps": steps})
+def _user_steered(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
+    return fold_steps.steered(state, event, data["text"])
 
 
 def _user_budgeted(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
@@ -150,7 +150,7 @@ def _user_budgeted(state: RunState, _event: Event, data: dict[str, Any]) -> RunS
 
 def _plan_proposed(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
     plan = Plan.model_validate(data["plan"])
-    return state.model_copy(update={"proposed": plan, "approved_plan": False})
+    return state.model_copy(update={"proposed": plan, "approved_plan": False, "edited_plan": False})
 
 
 def _plan_refused(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
@@ -183,7 +183,7 @@ def _plan_accepted(state: RunState, _event: Event, data: dict[str, Any]) -> RunS
 
 def _replan_decided(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
     note = Note(kind="problems", text=f"A new plan is needed: {data['reason']}")
-    kept = () if data["fresh"] else state.outbox
+    kept = tuple(n for n in state.outbox if n.seq) if data["fresh"] else state.outbox
     return state.model_copy(
         update={
             "replans": data["number"],

@@ -11,10 +11,29 @@ from planner_app.domain.state import Attempt, Note, OpenMove, RunState, StepStat
 
 
 def tell(step: StepState, note: Note) -> StepState:
-    """The step with one more thing for its newest attempt's next turn."""
+    """The step with one more word of the person for its newest attempt's next turn."""
     newest = step.attempts[-1]
-    told = newest.model_copy(update={"outbox": (*newest.outbox, note)})
+    told = newest.model_copy(
+        update={"outbox": (*newest.outbox, note), "said": (*newest.said, note)}
+    )
     return step.model_copy(update={"attempts": (*step.attempts[:-1], told)})
+
+
+def steered(state: RunState, event: Event, text: str) -> RunState:
+    """The state in which all who are at work, and those who come after, get the message."""
+    note = Note(kind="steer", text=text, seq=event.seq)
+    steps = {
+        key: tell(step, note) if step.status == "running" else step
+        for key, step in state.steps.items()
+    }
+    return state.model_copy(
+        update={
+            "outbox": (*state.outbox, note),
+            "said": (*state.said, note),
+            "unheard": (*state.unheard, event.seq),
+            "steps": steps,
+        }
+    )
 
 
 def attempt_of(state: RunState, event: Event) -> Attempt:
@@ -48,7 +67,10 @@ def without_open(state: RunState, event: Event) -> RunState:
 
 def _attempt_started(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
     step = state.steps[event.step_id or ""]
-    attempt = Attempt(number=event.attempt or 1, seed=data["seed"], started_at=event.at)
+    said = tuple(note for note in state.said if note.kind == "steer")
+    attempt = Attempt(
+        number=event.attempt or 1, seed=data["seed"], started_at=event.at, outbox=said, said=said
+    )
     return with_step(state, event, attempts=(*step.attempts, attempt))
 
 
@@ -62,6 +84,7 @@ def _attempt_finished(state: RunState, event: Event, data: dict[str, Any]) -> Ru
         live=False,
         outbox=(),
         question=None,
+        doubt=None,
     )
     return state.model_copy(
         update={
@@ -182,7 +205,14 @@ def _action_finished(state: RunState, event: Event, data: dict[str, Any]) -> Run
         outbox=(*attempt.outbox, note),
         live=not data["state_lost"],
     )
-    return without_open(state, event)
+    return without_open(_without_grants(state, event), event)
+
+
+def _without_grants(state: RunState, event: Event) -> RunState:
+    """What was allowed once ends with the action that asked for it."""
+    mine = (event.step_id, event.attempt)
+    left = tuple(grant for grant in state.granted if grant[:2] != mine)
+    return state.model_copy(update={"granted": left}) if left != state.granted else state
 
 
 def _action_orphaned(state: RunState, event: Event, _data: dict[str, Any]) -> RunState:

@@ -6,17 +6,19 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from planner_app.domain.catalogue import BETTERS
 from planner_app.domain.events import Event
-from planner_app.domain.fold_steps import attempt_of, with_attempt, without_open
+from planner_app.domain.fold_steps import attempt_of, steered, with_attempt, without_open
 from planner_app.domain.plan import Answer, CheckVerdict, Plan, Review
+from planner_app.domain.plan_edit import is_edit
 from planner_app.domain.state import (
     Correction,
+    Doubt,
     Note,
     OpenMove,
     OpenQuestion,
     Reply,
     RunState,
-    Spent,
 )
 
 FATAL_KINDS = frozenset(
@@ -37,6 +39,7 @@ def _model_started(state: RunState, event: Event, data: dict[str, Any]) -> RunSt
         step_id=event.step_id,
         attempt=event.attempt,
         role=data["role"],
+        model=data["model"],
         purpose=data["purpose"],
         conversation=data["conversation"],
         appended=tuple(data["appended"]),
@@ -76,19 +79,26 @@ def _model_finished(state: RunState, event: Event, data: dict[str, Any]) -> RunS
                 **state.context_tokens,
                 conversation: usage["prompt_tokens"] + usage["completion_tokens"],
             },
-            "overlong": tuple(name for name in state.overlong if name != conversation),
         }
     )
     if data["purpose"] == "act":
         attempt = attempt_of(state, event)
+        state = _heard(state, attempt.outbox[: move.told])
         state = with_attempt(
             state, event, turns=attempt.turns + 1, outbox=attempt.outbox[move.told :]
         )
     elif data["purpose"] in TOLD:
+        state = _heard(state, state.outbox[: move.told])
         state = state.model_copy(
             update={"outbox": state.outbox[move.told :], "planner_told": move.reports}
         )
     return without_open(state, event)
+
+
+def _heard(state: RunState, told: tuple[Note, ...]) -> RunState:
+    """The state in which an agent was told these notes."""
+    seqs = {note.seq for note in told}
+    return state.model_copy(update={"unheard": tuple(s for s in state.unheard if s not in seqs)})
 
 
 def _ended(state: RunState) -> dict[str, int]:
@@ -103,6 +113,8 @@ def _model_failed(state: RunState, event: Event, data: dict[str, Any]) -> RunSta
         state = without_open(_charged(state, event, data), event)
     if (again := _asked_again(state, event, data)) is not None:
         return again
+    if data["purpose"] in BETTERS:
+        return state
     text = f"{data['role']} model {data['model']}: {data['message']}"
     if data["purpose"] == "act":
         attempt = attempt_of(state, event)
@@ -118,11 +130,11 @@ def _model_failed(state: RunState, event: Event, data: dict[str, Any]) -> RunSta
 
 def _asked_again(state: RunState, event: Event, data: dict[str, Any]) -> RunState | None:
     """The state in which another model, or a shorter conversation, is tried; None: neither is."""
-    role, conversation = data["role"], data["conversation"]
+    role, window = data["role"], data.get("window")
     if data["next_model"] is not None:
         state = state.model_copy(update={"models": {**state.models, role: data["next_model"]}})
-    elif data["kind"] == "context_overflow" and conversation not in state.overlong:
-        state = state.model_copy(update={"overlong": (*state.overlong, conversation)})
+    elif window is not None:
+        state = state.model_copy(update={"windows": {**state.windows, data["model"]: window}})
     else:
         return None
     if data["purpose"] == "act":
@@ -132,64 +144,49 @@ def _asked_again(state: RunState, event: Event, data: dict[str, Any]) -> RunStat
 
 
 def _charged(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
-    """The state with a call's tokens and price on the account, and its turn counted."""
-    usage, usd, role = data["usage"], data["usd"], data["role"]
-    spent = state.spent
-    by_role, by_model, by_step = dict(spent.by_role), dict(spent.by_model), dict(spent.by_step)
-    if event.step_id is not None:
-        by_step[event.step_id] = by_step.get(event.step_id, 0.0) + (usd or 0.0)
-    by_role[role] = by_role.get(role, 0.0) + (usd or 0.0)
-    by_model[data["model"]] = by_model.get(data["model"], 0.0) + (usd or 0.0)
-    charged = Spent(
-        usd=spent.usd + (usd or 0.0),
-        unpriced_calls=spent.unpriced_calls + (1 if usd is None else 0),
-        tokens=spent.tokens + usage["prompt_tokens"] + usage["completion_tokens"],
-        calls=spent.calls + 1,
-        actions=spent.actions,
-        by_role=by_role,
-        by_model=by_model,
-        by_step=by_step,
-    )
+    """The state with a call's tokens and price on the accounts, and its turn counted."""
+    role = data["role"]
+    state = _paid(state, event, data["usd"], _tokens(data), calls=1)
     turns = state.role_turns
-    if role != "executor":
+    if role != "executor" and data["purpose"] not in BETTERS:
         turns = {**turns, role: turns.get(role, 0) + 1}
-    return state.model_copy(update={"spent": charged, "role_turns": turns})
+    return state.model_copy(update={"role_turns": turns})
 
 
-def _model_retried(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
+def _paid(state: RunState, event: Event, usd: float | None, tokens: int, calls: int) -> RunState:
+    """The state with so much more spent, on the account of the model that was asked."""
+    move = state.open.get(event.move_id or "")
+    role = (move.role if move else None) or event.data.get("role", "")
+    model = (move.model if move else "") or event.data.get("model", "")
+    step = move.step_id if move else event.step_id
+    spent = state.spent.charged(usd, tokens, role, model, step, calls)
+    return state.model_copy(update={"spent": spent})
+
+
+def _tokens(data: dict[str, Any]) -> int:
+    return int(data["usage"]["prompt_tokens"] + data["usage"]["completion_tokens"])
+
+
+def _model_retried(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
     """A failed try may be billed; it is no call of its own."""
-    usage, usd = data["usage"], data["usd"]
-    spent = state.spent
-    charged = spent.model_copy(
-        update={
-            "tokens": spent.tokens + usage["prompt_tokens"] + usage["completion_tokens"],
-            "usd": spent.usd + (usd or 0.0),
-            "unpriced_calls": spent.unpriced_calls + (1 if usd is None else 0),
-        }
-    )
-    return state.model_copy(update={"spent": charged})
+    return _paid(state, event, data["usd"], _tokens(data), calls=0)
 
 
 def _model_orphaned(state: RunState, event: Event, _data: dict[str, Any]) -> RunState:
     """What an unfinished call cost is unknown, so its whole reservation is charged as tokens."""
     move = state.open.get(event.move_id or "")
     base = (event.move_id or "").rsplit("/", 1)[0]
-    spent = state.spent.model_copy(
-        update={
-            "calls": state.spent.calls + 1,
-            "tokens": state.spent.tokens + (move.tokens if move else 0),
-            "usd": state.spent.usd + ((move.usd or 0.0) if move else 0.0),
-            "unpriced_calls": state.spent.unpriced_calls
-            + (1 if move is not None and move.usd is None else 0),
-        }
-    )
+    if move is not None:
+        state = _paid(state, event, move.usd, move.tokens, calls=1)
     tries = {**state.tries, base: state.tries.get(base, 0) + 1}
-    return without_open(state.model_copy(update={"spent": spent, "tries": tries}), event)
+    return without_open(state.model_copy(update={"tries": tries}), event)
 
 
 def _review_decided(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
     review = Review.model_validate(data["review"])
-    asked = state.reviews_asked + (1 if review.decision == "ask_user" else 0)
+    # A review that a further call bettered was never carried out.
+    before = 1 if state.review is not None and state.review.decision == "ask_user" else 0
+    asked = state.reviews_asked - before + (1 if review.decision == "ask_user" else 0)
     return state.model_copy(update={"review": review, "correction": None, "reviews_asked": asked})
 
 
@@ -201,6 +198,27 @@ def _reply_refused(state: RunState, _event: Event, data: dict[str, Any]) -> RunS
         problems=tuple(data["problems"]),
     )
     return state.model_copy(update={"correction": correction})
+
+
+def _reply_doubted(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
+    doubt = Doubt(
+        kind=data["kind"],
+        role=data["role"],
+        purpose=data["purpose"],
+        conversation=data["conversation"],
+        turn=data["turn"],
+    )
+    return _with_doubt(state, event, doubt)
+
+
+def _reply_settled(state: RunState, event: Event, _data: dict[str, Any]) -> RunState:
+    return _with_doubt(state, event, None)
+
+
+def _with_doubt(state: RunState, event: Event, doubt: Doubt | None) -> RunState:
+    if event.step_id is not None:
+        return with_attempt(state, event, doubt=doubt)
+    return state.model_copy(update={"doubt": doubt})
 
 
 def _question_asked(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
@@ -230,16 +248,20 @@ def _question_asked(state: RunState, event: Event, data: dict[str, Any]) -> RunS
 def _replied(how: Reply, field: str) -> Callable[[RunState, Event, dict[str, Any]], RunState]:
     """A handler that notes a person's reply on the question it belongs to."""
 
-    def handler(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
+    def handler(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
         wanted = data["question_id"] or next(
             (key for key, q in state.questions.items() if _takes(q, how)), None
         )
         question = state.questions.get(wanted or "")
+        if question is None and wanted and how == "answered":
+            # Its default stands already, but what the person wants to say still counts.
+            return steered(state, event, f"(to a question that is closed) {data[field]}")
         if question is None or not _takes(question, how):
             return state
         changes: dict[str, Any] = {"reply": (how, data.get(field, ""))}
+        if how != "answered":
+            changes["scope"] = data.get("scope", "once")
         if how == "approved":
-            changes["scope"] = data["scope"]
             changes["plan"] = Plan.model_validate(data["plan"]) if data["plan"] else None
         questions = {**state.questions, question.id: question.model_copy(update=changes)}
         return state.model_copy(update={"questions": questions})
@@ -263,25 +285,53 @@ def _question_closed(state: RunState, event: Event, data: dict[str, Any]) -> Run
     how, text = data["how"], data["text"]
     if how == "cancelled":
         return state
-    approved = how == "approved"
     if question.kind in {"clarify", "review"}:
-        note = Note(kind="answer", text=text)
+        note = _words(how, text)
         return state.model_copy(
-            update={"outbox": (*state.outbox, note), "proposed": None, "review": None}
+            update={
+                "outbox": (*state.outbox, note),
+                "said": (*state.said, note),
+                "proposed": None,
+                "review": None,
+            }
         )
     if question.kind == "plan":
-        if approved:
-            return state.model_copy(
-                update={"approved_plan": True, "proposed": question.plan or state.proposed}
-            )
-        note = Note(kind="rejected", text=f"The person refused the plan: {text}")
-        return state.model_copy(update={"proposed": None, "outbox": (*state.outbox, note)})
-    if approved and question.scope == "run":
-        what = "action" if question.kind == "action" else f"{question.kind} {question.about}"
-        state = state.model_copy(update={"allowed": (*state.allowed, what)})
+        return _plan_judged(state, question, how, text)
+    state = _permitted(state, question, how)
     if question.step_id is None or question.attempt is None:
         return state
     return _told_attempt(state, event, question, how, text)
+
+
+def _words(how: str, text: str) -> Note:
+    """What a question's end tells an agent: the person's own words, or what stands without."""
+    return Note(kind="answer" if how == "answered" else "defaults", text=text)
+
+
+def _plan_judged(state: RunState, question: OpenQuestion, how: str, text: str) -> RunState:
+    if how != "approved":
+        note = Note(kind="rejected", text=f"The person refused the plan: {text}")
+        return state.model_copy(update={"proposed": None, "outbox": (*state.outbox, note)})
+    edited = question.plan is not None and is_edit(question.plan, state.proposed)
+    return state.model_copy(
+        update={
+            "approved_plan": True,
+            "edited_plan": edited,
+            "proposed": question.plan or state.proposed,
+        }
+    )
+
+
+def _permitted(state: RunState, question: OpenQuestion, how: str) -> RunState:
+    """What a permission allows or forbids: for the run, or for the action that asked."""
+    what = "action" if question.kind == "action" else f"{question.kind} {question.about}"
+    if question.scope == "run" and how in {"approved", "rejected"}:
+        name = "allowed" if how == "approved" else "refused"
+        return state.model_copy(update={name: (*getattr(state, name), what)})
+    if how == "approved" and question.kind == "network":
+        grant = (question.step_id or "", question.attempt or 0, what)
+        return state.model_copy(update={"granted": (*state.granted, grant)})
+    return state
 
 
 def _told_attempt(
@@ -292,11 +342,14 @@ def _told_attempt(
     if attempt.outcome is not None or attempt.question != question.id:
         return state
     if question.kind == "ask_user":
-        note = Note(kind="answer", text=text)
-        return with_attempt(state, event, question=None, outbox=(*attempt.outbox, note))
+        note = _words(how, text)
+        told = {"outbox": (*attempt.outbox, note), "said": (*attempt.said, note)}
+        return with_attempt(state, event, question=None, **told)
     if how == "approved":
         return with_attempt(state, event, question=None, approved_turn=attempt.code_turn)
-    note = Note(kind="rejected", text=f"The person did not allow this action: {text}")
+    never = " They allow none in this run: report now." if question.scope == "run" else ""
+    text = f"The person did not allow this action: {text}{never}"
+    note = Note(kind="rejected", text=text)
     return with_attempt(
         state, event, question=None, next="ask", code=None, outbox=(*attempt.outbox, note)
     )
@@ -334,7 +387,8 @@ def _answer_refused(state: RunState, _event: Event, data: dict[str, Any]) -> Run
 
 def _answer_checked(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
     verdict = CheckVerdict.model_validate(data["verdict"])
-    fails = state.check_fails + (0 if verdict.ok else 1)
+    before = 1 if state.verdict is not None and not state.verdict.ok else 0
+    fails = state.check_fails - before + (0 if verdict.ok else 1)
     return state.model_copy(update={"verdict": verdict, "check_fails": fails, "correction": None})
 
 
@@ -346,6 +400,8 @@ HANDLERS: dict[str, Callable[[RunState, Event, dict[str, Any]], RunState]] = {
     "model.orphaned": _model_orphaned,
     "review.decided": _review_decided,
     "reply.refused": _reply_refused,
+    "reply.doubted": _reply_doubted,
+    "reply.settled": _reply_settled,
     "question.asked": _question_asked,
     "question.closed": _question_closed,
     "user.answered": _replied("answered", "text"),

@@ -8,6 +8,8 @@ from planner_app.domain.answers import answer_problems, composed_answer
 from planner_app.domain.budget import shortage
 from planner_app.domain.catalogue import AnswerDrafted, AnswerRefused, RunFinished, RunPhase
 from planner_app.domain.events import EventDraft
+from planner_app.domain.move_changes import replanned
+from planner_app.domain.move_steps import UNHEARD
 from planner_app.domain.move_types import Move, Record, correction_of, planner_call
 from planner_app.domain.sizes import brief, cut
 from planner_app.domain.state import RunState
@@ -20,7 +22,13 @@ UNSOURCED = "some claims have no source"
 
 def answering(state: RunState, now: datetime) -> list[Move]:
     """The planner writes the answer; claims without a source go back to it."""
+    if state.open:
+        return []  # what its own call has reserved must not count against it
+    if state.doubt is not None:
+        return planner_call(state, "answer")
     if state.answer is not None and not state.answer_judged:
+        if unheard := _turned_back(state, now):
+            return [Record(tuple(unheard))]
         problems = answer_problems(state)
         again = "planner" not in state.down and not shortage(state, now, "answer")
         if problems and again and state.answer_refusals < MAX_REFUSALS:
@@ -32,6 +40,21 @@ def answering(state: RunState, now: datetime) -> list[Move]:
     if "planner" in state.down or unreadable or shortage(state, now, "answer"):
         return [Record(tuple(_composed(state)))]
     return planner_call(state, "answer")
+
+
+def _turned_back(state: RunState, now: datetime) -> list[EventDraft]:
+    """A message that came too late for the draft is read before anything else goes out.
+
+    Empty: there is none, or nothing pays for more.
+    """
+    if not state.unheard or state.answer is None or state.used_up is not None:
+        return []
+    if "planner" in state.down or shortage(state, now, "review"):
+        return []
+    superseded = AnswerRefused(problems=[UNHEARD], number=state.answer_refusals).draft()
+    if not state.live_steps():
+        return [superseded, *replanned(state, UNHEARD, fresh=False)]
+    return [superseded, RunPhase(phase="reviewing", reason=UNHEARD).draft()]
 
 
 def _refused(state: RunState, problems: list[str]) -> EventDraft:
@@ -56,6 +79,12 @@ def _composed(state: RunState) -> list[EventDraft]:
 
 def checking(state: RunState, now: datetime) -> list[Move]:
     """The checker reads the answer; what fails goes back once more, what passes ends the run."""
+    if state.open:
+        return []
+    if unheard := _turned_back(state, now):
+        return [Record(tuple(unheard))]
+    if state.doubt is not None:
+        return planner_call(state, "check")
     if state.verdict is not None:
         return [Record(tuple(_after_check(state, now)))]
     if "checker" in state.down:
@@ -88,5 +117,7 @@ def _finished(state: RunState, shortfall: str) -> EventDraft:
         why.append("not every step was done")
     if not why and answer_problems(state):
         why.append(UNSOURCED)
+    if not why and state.unheard:
+        why.append("a message of the person came too late to be read")
     reason = "; ".join(brief(one) for one in why)
     return RunFinished(status="partial" if why else "done", reason=reason).draft()

@@ -20,8 +20,8 @@ from planner_app.domain.events import EventDraft
 from planner_app.domain.move_changes import ask, replanned, stopped, to_answer
 from planner_app.domain.move_steps import MAX_ATTEMPTS, step_moves
 from planner_app.domain.move_types import Move, Record, correction_of, planner_call
-from planner_app.domain.plan import Answer, Facts, Plan, Question, Review, Step, plan_problems
-from planner_app.domain.sizes import cut, json_bytes
+from planner_app.domain.plan import Answer, Facts, Plan, Question, Review, Step
+from planner_app.domain.sizes import json_bytes
 from planner_app.domain.state import RunState
 
 MAX_PLAN_TRIES = 3
@@ -38,7 +38,7 @@ def planning(state: RunState, now: datetime) -> list[Move]:
         return [Record(tuple(_accepted(state, solo_plan(state))))]
     if any(q.kind in {"clarify", "plan"} for q in state.questions.values()):
         return step_moves(state, now, starting=False)
-    if state.proposed is not None:
+    if state.proposed is not None and state.doubt is None:
         return [Record(tuple(_judged(state, state.proposed, now)))]
     if state.plan_tries >= MAX_PLAN_TRIES:
         return [Record(tuple(to_answer(state, "no valid plan after three tries", needs_done=True)))]
@@ -57,8 +57,6 @@ def solo_plan(state: RunState) -> Plan:
 
 def _judged(state: RunState, plan: Plan, now: datetime) -> list[EventDraft]:
     """What becomes of a plan that is valid as such."""
-    if state.approved_plan and (problems := _edit_problems(state, plan)):
-        return [PlanRefused(problems=problems, number=state.plan_tries + 1).draft()]
     if plan.questions and not state.asked_clarify and state.revision == 0:
         return [ask(state, "clarify", plan.questions, now)]
     if not plan.steps and plan.answer:
@@ -82,13 +80,6 @@ def _judged(state: RunState, plan: Plan, now: datetime) -> list[EventDraft]:
     return _accepted(state, plan)
 
 
-def _edit_problems(state: RunState, plan: Plan) -> list[str]:
-    """Why a plan that a person edited cannot run."""
-    done = frozenset(key for key, step in state.steps.items() if step.status == "done")
-    problems = plan_problems(plan, done, frozenset(state.steps))
-    return [cut(f"the person's edit: {problem}", 400) for problem in problems[:20]]
-
-
 def _accepted(state: RunState, plan: Plan) -> list[EventDraft]:
     """The plan is taken up and what the old one left is dropped."""
     left = [s for s in state.live_steps() if s.status != "done"]
@@ -99,12 +90,11 @@ def _accepted(state: RunState, plan: Plan) -> list[EventDraft]:
         if step.status == "running"
     ]
     skipped = [step.step.id for step in left]
-    by_user = state.approved_plan and state.approve == "plan"
     drafts.append(
         PlanAccepted(
             plan=plan.model_copy(update={"questions": []}),
             revision=state.revision + 1,
-            by="user" if by_user else "planner",
+            by="user" if state.edited_plan else "planner",
             skipped=skipped,
         ).draft()
     )
@@ -115,7 +105,7 @@ def _accepted(state: RunState, plan: Plan) -> list[EventDraft]:
 
 def reviewing(state: RunState, now: datetime) -> list[Move]:
     """The planner reads the reports and decides; running steps finish meanwhile."""
-    if state.review is not None:
+    if state.review is not None and state.doubt is None:
         return [Record(tuple(_decided(state, state.review, now)))]
     running = step_moves(state, now, starting=False)
     if any(isinstance(move, Record) for move in running):

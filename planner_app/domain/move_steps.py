@@ -20,7 +20,7 @@ from planner_app.domain.catalogue import (
 from planner_app.domain.events import EventDraft
 from planner_app.domain.loops import SILENT_TURNS, loop_verdict
 from planner_app.domain.move_changes import ask, replanned
-from planner_app.domain.move_types import CallModel, Move, Record, RunAction, move_id
+from planner_app.domain.move_types import CallModel, Move, Record, RunAction, further_call, move_id
 from planner_app.domain.plan import Answer, Claim, Question, Report
 from planner_app.domain.state import Attempt, RunState, StepState
 
@@ -29,6 +29,7 @@ MAX_STALLS = 3
 MAX_ORPHANS = 4
 """So often an action may be begun again after its driver ended."""
 REPORTS_TO_REVIEW = 4
+UNHEARD = "the person added a message that nobody has read yet"
 
 
 def executing(state: RunState, now: datetime) -> list[Move]:
@@ -59,9 +60,15 @@ def _left_executing(state: RunState) -> list[EventDraft]:
 
 
 def _all_done(state: RunState, live: list[StepState]) -> list[EventDraft]:
-    """A task of one step is answered by its report; anything else is put together."""
+    """A task of one step is answered by its report; anything else is put together.
+
+    A message that nobody was told goes to the planner first.
+    """
+    if state.unheard:
+        return [RunPhase(phase="reviewing", reason=UNHEARD).draft()]
     report = live[0].report
     alone = len(live) == 1 and state.revision == 1 and not state.has_schema
+    alone = alone and state.answer is None
     if not alone or report is None or not report.result.strip():
         return [RunPhase(phase="answering").draft()]
     step = live[0]
@@ -158,6 +165,8 @@ def _decided(state: RunState, step: StepState, now: datetime) -> list[EventDraft
     """What follows by itself from what a running attempt did last."""
     attempt = step.attempts[-1]
     key = step.step.id
+    if attempt.doubt is not None:
+        return []
     if attempt.next == "reported" and attempt.report is not None:
         return _concluded_report(state, step, attempt, attempt.report)
     if attempt.next == "act" and _kills_its_driver(state, key, attempt):
@@ -177,6 +186,8 @@ def _decided(state: RunState, step: StepState, now: datetime) -> list[EventDraft
         return concluded(state, step, "silent", "three turns without code or report")
     if limit := _at_limit(state, step, attempt):
         return limit
+    if attempt.next == "act" and "action" in state.refused:
+        return concluded(state, step, "blocked", "the person allows no action in this run")
     if attempt.next == "act" and attempt.question is None and _asks_before(state, attempt):
         question = Question(text=f"May this action of step {key} run?")
         return [ask(state, "action", [question], now, key, attempt.number)]
@@ -262,6 +273,8 @@ def _due(state: RunState, step: StepState) -> list[Move]:
     mine = [m for m in state.open.values() if (m.step_id, m.attempt) == (key, attempt.number)]
     if mine:
         return []
+    if attempt.doubt is not None:
+        return [further_call(state, attempt.doubt, key, attempt.number)]
     if attempt.next == "act" and attempt.code is not None:
         base = f"action/{key}/{attempt.number}/{attempt.code_turn}"
         return [

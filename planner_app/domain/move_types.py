@@ -7,7 +7,7 @@ from datetime import datetime
 
 from planner_app.domain.catalogue import Purpose, Role
 from planner_app.domain.events import EventDraft
-from planner_app.domain.state import Correction, RunState
+from planner_app.domain.state import Correction, Doubt, RunState
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,34 @@ def correction_of(state: RunState, purpose: Purpose) -> Correction | None:
     return wanted if wanted is not None and wanted.purpose == purpose else None
 
 
+def further_call(
+    state: RunState, doubt: Doubt, step_id: str | None = None, attempt: int | None = None
+) -> CallModel:
+    """The call that may better a reply: in its conversation, or in a new short chat."""
+    place = f"{step_id or '-'}/{attempt or 0}/{doubt.turn}"
+    return CallModel(
+        id=move_id(state, f"{doubt.kind}-{doubt.purpose}/{place}"),
+        role=doubt.role,
+        purpose=doubt.kind,
+        conversation=doubt.conversation
+        if doubt.kind == "commit"
+        else f"translate/{doubt.role}-{place}",
+        turn=doubt.turn,
+        step_id=step_id,
+        attempt=attempt,
+    )
+
+
 def planner_call(state: RunState, purpose: Purpose) -> list[Move]:
-    """The planner or checker is asked, unless such a call is under way already."""
+    """The planner or checker is asked, unless such a call is under way already.
+
+    While its newest reply is in doubt, that is what it is asked about.
+    """
     role: Role = "checker" if purpose == "check" else "planner"
     if any(m.kind == "model" and m.role != "executor" for m in state.open.values()):
         return []
+    if state.doubt is not None:
+        return [further_call(state, state.doubt)]
     turn = state.role_turns.get(role, 0) + 1
     kind: str = purpose
     if correction_of(state, purpose) is not None:

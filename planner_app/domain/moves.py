@@ -22,6 +22,7 @@ from planner_app.domain.budget import (
     time_shortage,
 )
 from planner_app.domain.catalogue import (
+    BETTERS,
     BudgetUsedUp,
     QuestionClosed,
     RunFinished,
@@ -30,6 +31,7 @@ from planner_app.domain.catalogue import (
 )
 from planner_app.domain.events import EventDraft
 from planner_app.domain.move_types import CallModel, Move, Record, RunAction, WakeAt
+from planner_app.domain.plan_edit import problems_in_run
 from planner_app.domain.sizes import brief, cut
 from planner_app.domain.state import OpenQuestion, Reply, RunState
 
@@ -93,6 +95,9 @@ def _payable(state: RunState, moves: list[Move], now: datetime) -> list[Move]:
         return _record([move_changes.over_budget(state, short, now)])
     kept: list[Move] = []
     for move in moves:
+        if isinstance(move, CallModel) and move.purpose in BETTERS:
+            kept.append(move)  # where nothing pays for it, it is not made, and the run goes on
+            continue
         if isinstance(move, CallModel):
             calls = sum(isinstance(m, CallModel) for m in kept)
             lacking = shortage(state, now, move.purpose, ahead=calls)
@@ -117,7 +122,7 @@ def _closed_questions(state: RunState, now: datetime) -> list[EventDraft]:
     drafts: list[EventDraft] = []
     for question in state.questions.values():
         if question.reply is not None:
-            closed = _replied(question, *question.reply)
+            closed = _replied(state, question, *question.reply)
         elif _nobody_waits(state, question):
             text = "nothing waits for the answer any more"
             closed = QuestionClosed(
@@ -144,8 +149,15 @@ def _budget_settled(state: RunState, question: OpenQuestion, closed: QuestionClo
     return BudgetUsedUp(which=which, detail=question.questions[0][0]).draft()
 
 
-def _replied(question: OpenQuestion, how: Reply, text: str) -> QuestionClosed:
-    """The person's word; whoever approves a question about the task takes its defaults."""
+def _replied(state: RunState, question: OpenQuestion, how: Reply, text: str) -> QuestionClosed:
+    """The person's word; whoever approves a question about the task takes its defaults.
+
+    An edited plan that cannot run is no approval: the question is asked again, and the edit stays
+    in the log.
+    """
+    if question.plan is not None and (problems := problems_in_run(state, question.plan)):
+        why = cut(f"the edited plan cannot run: {'; '.join(problems)}", 4_000)
+        return QuestionClosed(question_id=question.id, how="cancelled", text=why)
     if how == "approved" and question.kind in {"clarify", "review", "ask_user"} and not text:
         text = f"The person agrees to the defaults:\n{_defaults(question)}"
     return QuestionClosed(question_id=question.id, how=how, text=cut(text, 15_000))
@@ -168,6 +180,8 @@ def _nobody_waits(state: RunState, question: OpenQuestion) -> bool:
 
 
 def _takes_default(state: RunState, question: OpenQuestion, now: datetime) -> bool:
+    if question.kind == "action" and "action" in state.refused:
+        return True
     if state.no_input or (state.headless and question.kind in {"clarify", "network"}):
         return True
     return question.deadline is not None and now >= question.deadline

@@ -47,10 +47,14 @@ class _Frozen(BaseModel):
 class Note(_Frozen):
     """Something a model is told at its next turn."""
 
-    kind: Literal["observation", "refused", "nudge", "steer", "answer", "rejected", "problems"]
+    kind: Literal[
+        "observation", "refused", "nudge", "steer", "answer", "defaults", "rejected", "problems"
+    ]
     text: str = ""
     sha: str | None = None
     """Blob with the text, where it is long; None: `text` is all."""
+    seq: int = 0
+    """Of the event that holds the person's message it carries; 0: it carries none."""
 
 
 class TurnKey(_Frozen):
@@ -59,6 +63,17 @@ class TurnKey(_Frozen):
     code: str
     observation: str
     error: bool
+
+
+class Doubt(_Frozen):
+    """A reply that one further call may better before the run goes on from it."""
+
+    kind: Literal["commit", "translate"]
+    role: Role
+    purpose: Purpose
+    """Of the reply."""
+    conversation: str
+    turn: int
 
 
 class Attempt(_Frozen):
@@ -80,6 +95,8 @@ class Attempt(_Frozen):
     """sha256 of the code to run; None: nothing waits."""
     code_turn: int = 0
     outbox: tuple[Note, ...] = ()
+    said: tuple[Note, ...] = ()
+    """What the person told this attempt, kept for when its conversation is made shorter."""
     keys: tuple[TurnKey, ...] = ()
     silent: int = 0
     """Turns in a row with neither code nor report."""
@@ -93,6 +110,7 @@ class Attempt(_Frozen):
     question: str | None = None
     """Open question that this attempt waits for."""
     report: Report | None = None
+    doubt: Doubt | None = None
     live: bool = False
     """Whether a sandbox with this attempt's variables was last seen alive."""
 
@@ -169,6 +187,8 @@ class OpenMove(_Frozen):
     step_id: str | None = None
     attempt: int | None = None
     role: Role | None = None
+    model: str = ""
+    """Name of the model that was asked."""
     purpose: Purpose | None = None
     conversation: str | None = None
     appended: tuple[str, ...] = ()
@@ -205,6 +225,35 @@ class Spent(_Frozen):
     """Model to USD."""
     by_step: dict[str, float] = Field(default_factory=dict)
     """Step to USD."""
+    tokens_by_role: dict[str, int] = Field(default_factory=dict)
+    tokens_by_model: dict[str, int] = Field(default_factory=dict)
+    tokens_by_step: dict[str, int] = Field(default_factory=dict)
+    unpriced_by_role: dict[str, int] = Field(default_factory=dict)
+    """Role to calls whose price is unknown: its USD are then the least that it cost."""
+    unpriced_by_model: dict[str, int] = Field(default_factory=dict)
+    unpriced_by_step: dict[str, int] = Field(default_factory=dict)
+
+    def charged(
+        self, usd: float | None, tokens: int, role: str, model: str, step: str | None, calls: int
+    ) -> Spent:
+        """With so much more, on the account of a role, a model and, if any, a step."""
+        whose = {"role": role, "model": model, "step": step}
+        changes: dict[str, Any] = {
+            "usd": self.usd + (usd or 0.0),
+            "unpriced_calls": self.unpriced_calls + (usd is None),
+            "tokens": self.tokens + tokens,
+            "calls": self.calls + calls,
+        }
+        for by, name in whose.items():
+            if name is not None:
+                for field, more in (
+                    (f"by_{by}", usd or 0.0),
+                    (f"tokens_by_{by}", tokens),
+                    (f"unpriced_by_{by}", int(usd is None)),
+                ):
+                    account = getattr(self, field)
+                    changes[field] = {**account, name: account.get(name, 0) + more}
+        return self.model_copy(update=changes)
 
 
 class RunState(_Frozen):
@@ -242,6 +291,8 @@ class RunState(_Frozen):
     fence: int | None = None
 
     phase: Phase = "queued"
+    phase_reason: str = ""
+    """Why the run went on to this phase; empty: as planned."""
     paused: bool = False
     cancel: str | None = None
     """Why the person cancelled; None: did not."""
@@ -261,6 +312,8 @@ class RunState(_Frozen):
     revision: int = 0
     proposed: Plan | None = None
     approved_plan: bool = False
+    edited_plan: bool = False
+    """Whether the approved plan is the person's own edit."""
     plan_tries: int = 0
     replans: int = 0
     planner_chat: int = 1
@@ -274,6 +327,10 @@ class RunState(_Frozen):
     steps: dict[str, StepState] = Field(default_factory=dict)
     outbox: tuple[Note, ...] = ()
     """For the planner."""
+    said: tuple[Note, ...] = ()
+    """What the person told the run: their messages, and their answers to the planner."""
+    unheard: tuple[int, ...] = ()
+    """The events of the person's messages that no agent has been told."""
     reported: int = 0
     """Reports in all; with `planner_told` it says which the planner has not read."""
     planner_told: dict[str, int] = Field(default_factory=dict)
@@ -283,6 +340,10 @@ class RunState(_Frozen):
     questions_asked: int = 0
     allowed: tuple[str, ...] = ()
     """What a person allowed for the whole run: `action`, or `network HOST`."""
+    refused: tuple[str, ...] = ()
+    """What a person refused for the whole run, named alike."""
+    granted: tuple[tuple[str, int, str], ...] = ()
+    """(step, attempt, what) that a person allowed to the action that asked for it."""
     sources: dict[int, SourceRef] = Field(default_factory=dict)
     artifacts: dict[str, ArtifactRef] = Field(default_factory=dict)
 
@@ -298,13 +359,15 @@ class RunState(_Frozen):
     verdict: CheckVerdict | None = None
     check_fails: int = 0
     correction: Correction | None = None
+    doubt: Doubt | None = None
+    """Of the planner's or checker's newest reply; an attempt has its own."""
 
     conversations: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Conversation to the sha256 of its messages in order."""
     requests: dict[str, str] = Field(default_factory=dict)
     """Conversation to the newest move whose request it holds."""
-    overlong: tuple[str, ...] = ()
-    """Conversations that did not fit a model's context and are to be made shorter."""
+    windows: dict[str, int] = Field(default_factory=dict)
+    """Model to the tokens that its context takes, where it was found to take less than thought."""
     context_tokens: dict[str, int] = Field(default_factory=dict)
     """Conversation to the tokens that its newest request and reply took."""
     role_turns: dict[str, int] = Field(default_factory=dict)
@@ -321,14 +384,25 @@ class RunState(_Frozen):
             return self.final
         if self.paused:
             return "paused"
-        if self.questions and not self.open:
+        if self._waits():
             return "waiting_user"
         return self.phase
+
+    def _waits(self) -> bool:
+        """Whether all that goes on waits for a person: an action may, for leave of its own."""
+        if not self.questions:
+            return False
+        asking = {(q.step_id, q.attempt) for q in self.questions.values() if q.kind == "network"}
+        return all((move.step_id, move.attempt) in asking for move in self.open.values())
 
     @property
     def works(self) -> bool:
         """Whether time that passes now is run time; waiting for a person is not."""
         return self.status not in {"queued", "paused", "waiting_user"} and self.final is None
+
+    def done_steps(self) -> frozenset[str]:
+        """The ids of the steps that are done, of any revision."""
+        return frozenset(key for key, step in self.steps.items() if step.status == "done")
 
     def live_steps(self) -> list[StepState]:
         """The steps that count: of any revision, but not skipped."""

@@ -123,7 +123,7 @@ _FAMILIES = (
     "llama",
 )
 _SAME_FAMILY = {"qwq": "qwen", "magistral": "mistral", "gpt-oss": "gpt"}
-_NEEDS_NO_KEY = ("scripted:", "recorded:", "ollama/", "ollama_chat/", "hosted_vllm/", "lm_studio/")
+NEEDS_NO_KEY = ("scripted:", "recorded:", "ollama/", "ollama_chat/", "hosted_vllm/", "lm_studio/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +216,14 @@ def key_variables() -> tuple[str, ...]:
 
 def provider_of(model: str) -> Provider | None:
     """Whose key a model needs. None: nobody's, or a provider that is not in the list."""
-    if model.startswith(_NEEDS_NO_KEY):
+    if model.startswith(NEEDS_NO_KEY):
         return None
     for provider in PROVIDERS:
         if model.startswith(provider.prefix):
             return provider
-    bare = {"claude-": "Anthropic", "gpt-": "OpenAI", "o1": "OpenAI", "o3": "OpenAI"}
+    bare = dict.fromkeys(("gpt-", "chatgpt-", "o1", "o3", "o4"), "OpenAI") | {
+        "claude-": "Anthropic"
+    }
     name = next((who for start, who in bare.items() if model.startswith(start)), None)
     return next((p for p in PROVIDERS if p.name == name), None)
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from planner_app.agents.checker import checker_turn, correction_turn
-from planner_app.agents.executor import compacted, executor_turn
-from planner_app.agents.planner import planner_turn
-from planner_app.agents.turn import Surroundings, Turn
+from planner_app.agents.turn import Surroundings
 from planner_app.domain.budget import Shortage, Which, shortage
 from planner_app.domain.catalogue import (
     ModelFailed,
@@ -28,6 +24,7 @@ from planner_app.domain.move_types import CallModel
 from planner_app.domain.state import RunState
 from planner_app.engine.live import LiveStream, LiveText
 from planner_app.engine.outcomes import Outcomes
+from planner_app.engine.requests import Prepared, Requests, narrower
 from planner_app.engine.run_log import RunLog
 from planner_app.models.language import guess_language, language_share
 from planner_app.models.limiter import Limiter
@@ -46,29 +43,7 @@ from planner_app.models.port import (
 from planner_app.models.retry import Retry, complete_with_retry
 from planner_app.models.thinking import measure_switches
 
-MAX_TOKENS = {"planner": 8_000, "executor": 4_000, "checker": 2_000}
-"""Longest reply by role, reasoning included, where the profile does not allow less."""
-REASONING_TOKENS = 16_000
-"""Added for models that think before they speak."""
 DEADLINE_SECONDS = 600.0
-COMPACT_AT = 0.6
-"""Share of the context window at which a conversation is made shorter."""
-DEFAULT_WINDOW = 64_000
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request that is ready to be written down and sent."""
-
-    turn: Turn
-    messages: tuple[Message, ...]
-    spec: ModelSpec
-    profile: Profile
-    max_tokens: int
-    tokens: int
-    """Worst case of prompt and reply."""
-    usd: float | None
-    """Its price; None: unknown."""
 
 
 class ModelCalls:
@@ -90,7 +65,7 @@ class ModelCalls:
     ) -> None:
         self._log = log
         self._client = client
-        self._spec_for = spec_for
+        self._requests = Requests(log, client, spec_for, around, scrub)
         self._around = around
         self._outcomes = outcomes
         self._live = live
@@ -109,7 +84,7 @@ class ModelCalls:
             try:
                 reply = await self._call(move, prepared, stream)
             except ModelError as error:
-                await self._log.append(self._failed(move, prepared.spec, error), durable=True)
+                await self._log.append(self._failed(move, prepared, error), durable=True)
                 return
             await self._finish(move, prepared, reply, stream.pacing())
 
@@ -121,7 +96,7 @@ class ModelCalls:
         """
         while self._log.state.final is None:
             seq = self._log.state.last_seq
-            prepared = self._prepare(move)
+            prepared = self._requests.prepare(move)
             refused = self._unpaid(move, prepared)
             if refused is not None and move.purpose != "check" and _calls(self._log.state):
                 await self._fewer_calls(len(_calls(self._log.state)))
@@ -136,69 +111,6 @@ class ModelCalls:
         await self._log.until(lambda state: len(_calls(state)) < now)
 
     # --- before ------------------------------------------------------------------------------
-
-    def _prepare(self, move: CallModel) -> Prepared:
-        state = self._log.state
-        spec = self._spec_for(move.role)
-        profile = self._client.profile(spec)
-        window = profile.context_window or DEFAULT_WINDOW
-        longest = self._longest(state, move, profile, window)
-        turn, messages = self._messages(move, profile, compact=False)
-        prompt = self._client.count_tokens(spec, messages)
-        grown = state.conversations.get(turn.conversation)
-        overlong = turn.conversation in state.overlong or prompt > window * COMPACT_AT
-        if grown and overlong:
-            turn, messages = self._messages(move, profile, compact=True)
-            prompt = self._client.count_tokens(spec, messages)
-        price = self._client.price(spec)
-        usd = None if price is None else price.worst_case(prompt, longest)
-        return Prepared(turn, messages, spec, profile, longest, prompt + longest, usd)
-
-    def _longest(self, state: RunState, move: CallModel, profile: Profile, window: int) -> int:
-        """Most tokens of the reply: within the profile, the window, and a token budget."""
-        longest = MAX_TOKENS[move.role]
-        if profile.prompt_style == "reasoner":
-            longest += REASONING_TOKENS
-        if move.step_id is not None and move.attempt is not None:
-            doubled = state.steps[move.step_id].attempts[move.attempt - 1].doubled
-            longest *= 2 if doubled else 1
-        if state.budget.tokens is not None:
-            longest = min(longest, max(256, state.budget.tokens // 8))
-        return min(longest, profile.max_output or longest, max(256, window // 2))
-
-    def _messages(
-        self, move: CallModel, profile: Profile, *, compact: bool
-    ) -> tuple[Turn, tuple[Message, ...]]:
-        turn = self._turn(move, profile, compact=compact)
-        before = [] if turn.restart else self._conversation(turn.conversation)
-        if compact and move.purpose == "act":
-            turn = compacted(turn, self._conversation(turn.conversation))
-            before = []
-        scrubbed = tuple(
-            m.model_copy(update={"content": self._scrub(m.content)}) for m in turn.messages
-        )
-        turn = Turn(turn.conversation, scrubbed, turn.restart, turn.examples)
-        return turn, (*before, *scrubbed)
-
-    def _turn(self, move: CallModel, profile: Profile, *, compact: bool) -> Turn:
-        state, examples = self._log.state, profile.few_shot
-        if move.purpose == "act" and move.step_id is not None and move.attempt is not None:
-            step = state.steps[move.step_id]
-            attempt = step.attempts[move.attempt - 1]
-            return executor_turn(state, step, attempt, self._around, examples=examples)
-        if move.purpose == "correct" and state.correction is not None:
-            return correction_turn(state.correction, move.conversation, self._around)
-        if move.purpose == "check":
-            return checker_turn(state, move.conversation, self._around)
-        if move.purpose in {"plan", "replan", "review", "answer"}:
-            return planner_turn(
-                state, move.purpose, self._around, examples=examples, compact=compact
-            )
-        raise ValueError(f"nothing is known of the purpose {move.purpose!r} here")
-
-    def _conversation(self, name: str) -> list[Message]:
-        shas = self._log.state.conversations.get(name, ())
-        return [Message.model_validate_json(self._log.read(sha)) for sha in shas]
 
     def _unpaid(self, move: CallModel, prepared: Prepared) -> EventDraft | None:
         """The fact that a budget does not allow the call; None: it does."""
@@ -242,6 +154,7 @@ class ModelCalls:
             turn=move.turn,
             parent_request=parent,
             appended=shas,
+            said=list(prepared.said),
             params={"max_tokens": prepared.max_tokens},
             reserved_tokens=prepared.tokens,
             reserved_usd=prepared.usd,
@@ -290,24 +203,28 @@ class ModelCalls:
             self._client, request, on_delta, on_retry, limiter=self._limiter
         )
 
-    def _failed(self, move: CallModel, spec: ModelSpec, error: ModelError) -> EventDraft:
+    def _failed(self, move: CallModel, prepared: Prepared, error: ModelError) -> EventDraft:
         usage = _usage(error.usage) if error.usage is not None else ModelUsage()
+        window = None
+        if error.kind == "context_overflow":
+            window = narrower(prepared.tokens, error.window)
         return ModelFailed(
             role=move.role,
             purpose=move.purpose,
             conversation=move.conversation,
-            model=spec.name,
+            model=prepared.spec.name,
             turn=move.turn,
             kind=error.kind,
             message=self._scrub(str(error))[:1000],
             usage=usage,
             usd=error.cost.usd if error.cost is not None else 0.0,
-            next_model=self._next_model(move.role, error),
+            next_model=None if window else self._next_model(move.role, error),
+            window=window,
         ).draft(**_where(move))
 
     def _next_model(self, role: Role, error: ModelError) -> str | None:
         """The model that takes over after one has failed for good; None: nobody does."""
-        if error.kind in {"context_overflow", "content_policy", "unscripted", "unrecorded"}:
+        if error.kind in {"content_policy", "unscripted", "unrecorded"}:
             return None
         return self._fallback(role)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from planner_app.domain.answers import fitted
 from planner_app.domain.catalogue import (
@@ -11,7 +12,10 @@ from planner_app.domain.catalogue import (
     ClaimsChecked,
     PlanProposed,
     PlanRefused,
+    Purpose,
+    ReplyDoubted,
     ReplyRefused,
+    ReplySettled,
     ReviewDecided,
     StepReported,
     TurnRefused,
@@ -32,7 +36,7 @@ from planner_app.domain.plan import (
     VerifiedFact,
     plan_problems,
 )
-from planner_app.domain.state import RunState
+from planner_app.domain.state import Doubt, RunState
 from tests.domain.nature import Nature, words
 
 
@@ -47,11 +51,34 @@ def said(call: CallModel, state: RunState, nature: Nature, rng: random.Random) -
         draft = _talked(call, state, nature, rng)
     where = {"move_id": call.id, "step_id": call.step_id, "attempt": call.attempt}
     drafts = [draft]
+    if not draft.type.endswith(".refused") and rng.random() < nature.doubted:
+        drafts.append(
+            ReplyDoubted(
+                kind=rng.choice(["commit", "translate"]),
+                role=call.role,
+                purpose=_about(call, state),
+                conversation=call.conversation,
+                turn=call.turn,
+            ).draft()
+        )
     if draft.type == "answer.drafted" and rng.random() < 0.5:
         number, found = draft.data["number"], rng.random() < nature.cited
         check = {"claim": 0, "source_id": 1, "found": found}
         drafts.append(ClaimsChecked(number=number, checks=[check]).draft())
     return [one.model_copy(update=where) for one in drafts]
+
+
+def settled(
+    call: CallModel, doubt: Doubt, state: RunState, nature: Nature, rng: random.Random
+) -> list[EventDraft]:
+    """What a further call makes of a reply in doubt: another in its place, or nothing."""
+    assert doubt.kind == call.purpose
+    again = replace(call, purpose=doubt.purpose)
+    facts = [d for d in said(again, state, nature, rng) if d.type != "reply.doubted"]
+    taken = not any(fact.type.endswith(".refused") for fact in facts) and rng.random() < 0.5
+    where = {"move_id": call.id, "step_id": call.step_id, "attempt": call.attempt}
+    over = ReplySettled(kind=doubt.kind, taken=taken).draft(**where)
+    return [over, *(facts if taken else [])]
 
 
 def _acted(call: CallModel, nature: Nature, rng: random.Random) -> EventDraft:
@@ -141,11 +168,7 @@ def questions(nature: Nature, rng: random.Random, number: int) -> list[Question]
 
 def _talked(call: CallModel, state: RunState, nature: Nature, rng: random.Random) -> EventDraft:
     """A review, an answer, a check, or a correction of one of them."""
-    correction = state.correction
-    purpose = call.purpose
-    if purpose == "correct":
-        assert correction is not None, "a correction needs something to correct"
-        purpose = correction.purpose
+    correction, purpose = state.correction, _about(call, state)
     if rng.random() < nature.unreadable:
         number = (correction.number if correction is not None else 0) + 1
         return ReplyRefused(purpose=purpose, problems=["bad"], number=number, bad="x").draft()
@@ -161,6 +184,14 @@ def _talked(call: CallModel, state: RunState, nature: Nature, rng: random.Random
     claims = [Claim(text=words(nature, rng, "c", 600), source_ids=ids)] * rng.choice([1, 1, 30])
     answer = fitted(Answer(text=words(nature, rng, "so", 12_000), claims=claims))
     return AnswerDrafted(answer=answer, number=number + 1).draft()
+
+
+def _about(call: CallModel, state: RunState) -> Purpose:
+    """What a call is for; a correction is for what it puts right."""
+    if call.purpose != "correct":
+        return call.purpose
+    assert state.correction is not None, "a correction needs something to correct"
+    return state.correction.purpose
 
 
 def _review(nature: Nature, rng: random.Random) -> Review:

@@ -39,6 +39,8 @@ class Nature:
     check_ok: float = 0.8
     cited: float = 0.8
     """Of an answer whose claims have sources that exist."""
+    doubted: float = 0.0
+    """Of a usable reply that one further call may better."""
     dies: float = 0.01
     """Of a process, per tick."""
     breaks: float = 0.01
@@ -73,6 +75,7 @@ WILD = Nature(
     decisions=("continue", "replan", "answer", "ask_user"),
     check_ok=0.6,
     cited=0.4,
+    doubted=0.1,
     dies=0.03,
     breaks=0.02,
     speaks=0.05,
@@ -106,6 +109,7 @@ NATURES = (
     ),
     Nature("unreadable", unreadable=0.7, cited=0.3, check_ok=0.4),
     Nature("planless", bad_plan=0.9),
+    Nature("doubting", doubted=0.7, dies=0.1, breaks=0.1, budgets="any", speaks=0.05),
     Nature("crashing", dies=0.2, asks=0.1),
     Nature("broken", breaks=0.15),
     Nature(

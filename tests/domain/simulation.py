@@ -9,6 +9,7 @@ from typing import Any
 
 from planner_app.domain.budget import shortage
 from planner_app.domain.catalogue import (
+    BETTERS,
     ActionFinished,
     ActionStarted,
     BudgetUsedUp,
@@ -17,6 +18,7 @@ from planner_app.domain.catalogue import (
     ModelFinished,
     ModelStarted,
     ModelUsage,
+    ReplySettled,
     RunClaimed,
     RunCreated,
     SessionLost,
@@ -40,8 +42,8 @@ from planner_app.domain.fold import apply
 from planner_app.domain.move_changes import ask
 from planner_app.domain.moves import CallModel, Move, Record, RunAction, WakeAt, next_moves
 from planner_app.domain.plan import Plan, Step
-from planner_app.domain.state import OpenMove, RunState
-from tests.domain.dice import questions, said
+from planner_app.domain.state import Doubt, OpenMove, RunState
+from tests.domain.dice import questions, said, settled
 from tests.domain.nature import Nature, limits, words
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -199,7 +201,9 @@ class World:
             return
         tokens, usd = rng.choice([200, 2000]), rng.choice([None, 0.0, 0.01])
         if short := shortage(state, self.now, move.purpose, tokens, usd):
-            if state.phase in {"answering", "checking"}:
+            if move.purpose in BETTERS:
+                self.append(*self._kept(move))
+            elif state.phase in {"answering", "checking"}:
                 self.append(self._failed(move, "budget"))
             elif self.hasty or not state.open:
                 self.append(BudgetUsedUp(which=short.which, detail=short.detail).draft())
@@ -247,7 +251,12 @@ class World:
         call = CallModel(
             move_id, move.role, move.purpose, move.conversation, turn, move.step_id, move.attempt
         )
-        if self.rng.random() < self.nature.breaks:
+        better, doubt = move.purpose in BETTERS, self._doubt(call)
+        breaks = self.rng.random() < self.nature.breaks
+        if breaks and better:
+            self.append(self._failed(call, "server"), *self._kept(call))
+            return
+        if breaks:
             kind = self.rng.choice(["auth", "server", "server", "context_overflow"])
             self.append(self._failed(call, kind, self.rng.choice([None, None, "m2"])))
             return
@@ -264,7 +273,24 @@ class World:
         if move.purpose == "correct" and self.state.correction is None:
             self.append(finished)  # the phase that wanted it is over
             return
+        if better:
+            rest = doubt and settled(call, doubt, self.state, self.nature, self.rng)
+            self.append(finished, *(rest or []))
+            return
         self.append(finished, *said(call, self.state, self.nature, self.rng))
+
+    def _doubt(self, call: CallModel) -> Doubt | None:
+        if call.step_id is None:
+            return self.state.doubt
+        return self.state.steps[call.step_id].attempts[(call.attempt or 1) - 1].doubt
+
+    def _kept(self, call: CallModel) -> list[EventDraft]:
+        """The first reply stands, if it is in doubt still."""
+        doubt = self._doubt(call)
+        if doubt is None:
+            return []
+        kept = ReplySettled(kind=doubt.kind, taken=False)
+        return [kept.draft(move_id=call.id, step_id=call.step_id, attempt=call.attempt)]
 
     def _end(self, data: EventData, move_id: str, move: OpenMove) -> None:
         self.append(data.draft(move_id=move_id, step_id=move.step_id, attempt=move.attempt))

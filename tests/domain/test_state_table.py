@@ -88,21 +88,25 @@ def test_a_plan_waits_for_approval_where_plans_need_it() -> None:
     assert story.state.status == "waiting_user"
     story.say(UserApproved())
     assert story.state.status == "executing"
-    assert story.newest("plan.accepted")["by"] == "user"
+    assert story.newest("plan.accepted")["by"] == "planner", "approved as the planner wrote it"
 
 
 def test_a_person_may_rewrite_the_plan_that_they_approve() -> None:
     story = Story(approve="plan").plan("a")
     story.say(UserApproved(plan=Plan(steps=[Step(id="mine", objective="better")])))
     assert story.due == ["act mine"]
+    assert story.newest("plan.accepted")["by"] == "user"
 
 
-def test_a_rewritten_plan_that_cannot_run_goes_back_to_the_planner() -> None:
+@pytest.mark.parametrize("steps", [[Step(id="mine", objective="x", deps=["nowhere"])], []])
+def test_a_rewritten_plan_that_cannot_run_is_asked_about_again(steps: list[Step]) -> None:
     story = Story(approve="plan").plan("a")
-    step = Step(id="mine", objective="better", deps=["nowhere"])
-    story.say(UserApproved(plan=Plan(steps=[step])))
-    assert "nowhere" in story.newest("plan.refused")["problems"][0]
-    assert story.due == ["plan"]
+    story.say(UserApproved(plan=Plan(steps=steps)))
+    assert "the edited plan cannot run" in story.newest("question.closed")["text"]
+    assert [q.kind for q in story.state.questions.values()] == ["plan"]
+    assert story.due == [], "no model is asked, and the edit stays in the log"
+    story.say(UserApproved())
+    assert story.due == ["act a"]
 
 
 def test_the_reason_of_a_refused_plan_reaches_the_planner() -> None:

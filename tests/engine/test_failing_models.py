@@ -99,7 +99,7 @@ async def test_a_conversation_that_does_not_fit_is_made_shorter_once(
     assert state.status == "done"
     before, after = client.requests[7], client.requests[8]
     assert len(after.messages) < len(before.messages)
-    assert after.messages[:2] == before.messages[:2]
+    assert before.messages[1].content in after.messages[1].content
     assert after.messages[-1] == before.messages[-1]
 
 

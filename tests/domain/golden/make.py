@@ -118,7 +118,24 @@ def _interrupted(story: Story) -> None:
     story.start("act b", tokens=700, usd=0.01)
     story.claim()
     story.report("b", "failed", result="no year stands there")
+    _doubted(story)
+    story.acts("b")
     story.fails("act b")
+
+
+def _doubted(story: Story) -> None:
+    """Code whose thoughts wandered, and the further call that brought nothing better."""
+    call = story.start("act b")
+    doubted = c.ReplyDoubted(
+        kind="commit",
+        role="executor",
+        purpose="act",
+        conversation=call.conversation,
+        turn=call.turn,
+        reason="7 changes of approach, 9.8 per 1,000 tokens, 90 tokens each on average",
+    )
+    story.reply("act b", c.TurnTaken(turn=call.turn), doubted, blobs={"code": "c"})
+    story.reply("commit b", c.ReplySettled(kind="commit", taken=False, reason="it was cut off"))
 
 
 def _reviewed(story: Story) -> None:
