@@ -130,11 +130,17 @@ class TeamSettings(_Section):
     options: dict[Role, dict[str, JsonValue]] = Field(default_factory=dict)
     """By role: `effort`, `temperature`, `top_p`, `seed`, ...; they win over the profile."""
 
-    def base_for(self, role: Role) -> str | None:
-        """The address that this role's model is asked at; None: the provider's."""
-        if isinstance(self.api_base, dict):
-            return self.api_base.get(role)
-        return self.api_base
+    def base_for(self, role: Role, model: str) -> str | None:
+        """The address that a model is asked at in this role; None: the provider's.
+
+        What the team says holds for its own model and others of that provider, not for a
+        fallback of another one: a key must not go to somebody else's server.
+        """
+        named = {"planner": self.planner, "executor": self.executor, "checker": self.checker}
+        own = named[role] or self.planner or model
+        if own.partition("/")[0] != model.partition("/")[0]:
+            return None
+        return self.api_base.get(role) if isinstance(self.api_base, dict) else self.api_base
 
 
 class BudgetSettings(_Section):
@@ -243,6 +249,17 @@ class PriceSettings(_Section):
     """For output that is reasoning. None: as other output."""
 
 
+class PaceSettings(_Section):
+    """How hard all runs of a worker together may press one provider."""
+
+    at_once: int = Field(default=8, ge=1, le=1000)
+    """Calls under way at the same time."""
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """None: no limit."""
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """Of prompts and replies. None: no limit."""
+
+
 class ModelsSettings(_Section):
     """What is known of models beside their profiles."""
 
@@ -252,6 +269,14 @@ class ModelsSettings(_Section):
     """Model name, or provider with its slash, to its price, over the bundled table."""
     timeouts: dict[ModelName, Annotated[Seconds, Field(gt=0)]] = Field(default_factory=dict)
     """Model name, provider with its slash, or `default`, to seconds for one whole call."""
+
+    pace: dict[ModelName, PaceSettings] = Field(default_factory=dict)
+    """Provider with its slash, a server's address, or `default`, to how hard it is pressed."""
+
+    def pace_of(self, provider: str, model: str) -> PaceSettings:
+        """For a provider (a server's address, where it has one of its own) and a model there."""
+        own = self.pace.get(provider) or _by_model(self.pace, model)
+        return own or self.pace.get("default") or PaceSettings()
 
     def api_base(self, model: str) -> str | None:
         """The address for a model: its own entry, else its provider's."""

@@ -291,7 +291,7 @@ def _check_keys(team: Team, settings: Settings, context: Context) -> None:
     own = settings.teams.get(team.name)
     for role in ROLES:
         model = team.models[role]
-        base = settings.models.api_base(model) or (own.base_for(role) if own else None)
+        base = settings.models.api_base(model) or (own.base_for(role, model) if own else None)
         if base is None:
             check_key_for(model, context.env)
 
@@ -307,7 +307,7 @@ def _check_price(args: argparse.Namespace, team: Team, settings: Settings) -> No
     own = settings.teams.get(team.name)
     for role in ROLES:
         model = team.models[role]
-        base = None if own is None else own.base_for(role)
+        base = None if own is None else own.base_for(role, model)
         if (
             not model.startswith(_FREE)
             and client.price(ModelSpec(name=model, api_base=base)) is None

@@ -139,7 +139,7 @@ def _spec(name: str, settings: Settings, args: argparse.Namespace | None = None)
     base = settings.models.api_base(name)
     if team is not None and base is None:
         own = [role for role in ROLES if getattr(team, role) == name]
-        base = team.base_for(own[0]) if own else None
+        base = team.base_for(own[0], name) if own else None
     return ModelSpec(name=name, api_base=base)
 
 

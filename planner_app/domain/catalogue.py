@@ -254,6 +254,8 @@ class ModelRetried(EventData):
     number: int
     """1 for the first retry."""
     kind: str
+    status: int | None = None
+    """HTTP status; None: there was no answer, or it was none of HTTP's."""
     message: str
     wait_s: float
     superseded: bool = False
@@ -296,6 +298,8 @@ class ModelFailed(EventData):
     model: str
     turn: int
     kind: str
+    status: int | None = None
+    """HTTP status; None: there was no answer, or it was none of HTTP's."""
     message: str
     usage: ModelUsage = Field(default_factory=ModelUsage)
     usd: float | None = 0.0

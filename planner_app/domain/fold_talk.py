@@ -22,8 +22,9 @@ from planner_app.domain.state import (
 )
 
 FATAL_KINDS = frozenset(
-    {"auth", "not_found", "bad_request", "unscripted", "refused", "dns", "tls", "key_missing"}
-)
+    {"auth", "forbidden", "quota", "not_found", "unknown_model", "bad_request", "unscripted",
+     "unrecorded", "refused", "dns", "tls"}
+)  # fmt: skip
 """Failures of a model that a second attempt cannot mend."""
 TOLD = frozenset({"plan", "replan", "review", "answer"})
 """Calls whose request tells the planner what happened since the last one."""
@@ -132,7 +133,13 @@ def _asked_again(state: RunState, event: Event, data: dict[str, Any]) -> RunStat
     """The state in which another model, or a shorter conversation, is tried; None: neither is."""
     role, window = data["role"], data.get("window")
     if data["next_model"] is not None:
-        state = state.model_copy(update={"models": {**state.models, role: data["next_model"]}})
+        gone = (*state.gone.get(role, ()), data["model"])
+        state = state.model_copy(
+            update={
+                "models": {**state.models, role: data["next_model"]},
+                "gone": {**state.gone, role: gone},
+            }
+        )
     elif window is not None:
         state = state.model_copy(update={"windows": {**state.windows, data["model"]: window}})
     else:

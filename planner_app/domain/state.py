@@ -305,6 +305,8 @@ class RunState(_Frozen):
     """A model that the run cannot do without has failed for good."""
     down: tuple[Role, ...] = ()
     """Roles whose model has failed for good."""
+    gone: dict[Role, tuple[str, ...]] = Field(default_factory=dict)
+    """Models that have failed for good and were replaced, by role."""
     used_up: str | None = None
     """Which budget is spent; None: none."""
 

@@ -55,7 +55,8 @@ async def assemble(log: RunLog, services: Services) -> Crew:
         return models | log.state.models
 
     def fallback(role: Role) -> str | None:
-        return services.fallback(state.team, role, models_now()[role])
+        failed = (models_now()[role], *log.state.gone.get(role, ()))
+        return services.fallback(state.team, role, failed)
 
     spec_for = services.spec_for(state, models_now)
     client = await services.models(state.example)

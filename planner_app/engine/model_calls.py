@@ -191,6 +191,7 @@ class ModelCalls:
             retried = ModelRetried(
                 number=retry.number,
                 kind=error.kind,
+                status=error.status,
                 message=self._scrub(str(error))[:1000],
                 wait_s=retry.wait_s,
                 superseded=retry.superseded,
@@ -215,6 +216,7 @@ class ModelCalls:
             model=prepared.spec.name,
             turn=move.turn,
             kind=error.kind,
+            status=error.status,
             message=self._scrub(str(error))[:1000],
             usage=usage,
             usd=error.cost.usd if error.cost is not None else 0.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -25,7 +25,7 @@ from planner_app.examples.library import example_folder
 from planner_app.history import History
 from planner_app.history.live import LiveWriter, live_file
 from planner_app.history.scrub import Scrubber
-from planner_app.models.limiter import Limiter
+from planner_app.models.limiter import Limiter, Pace
 from planner_app.models.port import ModelClient, ModelSpec
 from planner_app.queue.embedded import Queue
 from planner_app.sandbox.limits import Limits
@@ -55,8 +55,11 @@ class Services:
         self._launchers: dict[SandboxKind, Launcher] = {}
         self._tools: dict[str | None, ToolServices] = {}
         self._lock = asyncio.Lock()
-        self.limiter = Limiter(clock=time.monotonic)
+        self.limiter = Limiter(self._pace, clock=time.monotonic)
         """What all runs of this process keep to at each provider."""
+
+    def _pace(self, provider: str, model: str) -> Pace:
+        return Pace(**self.settings.models.pace_of(provider, model).model_dump())
 
     def scrub(self, text: str) -> str:
         """The text without secrets."""
@@ -116,18 +119,17 @@ class Services:
             base = self.settings.models.api_base(name)
             options: dict[str, JsonValue] = {}
             if team is not None:
-                base = team.base_for(role) or base
+                base = team.base_for(role, name) or base
                 options = team.options.get(role, {})
             return ModelSpec(name=name, api_base=base, options=options)
 
         return spec
 
-    def fallback(self, team: str, role: Role, failed: str) -> str | None:
-        """The model that the team names to take over from one that failed; None: none is left."""
+    def fallback(self, team: str, role: Role, failed: Collection[str]) -> str | None:
+        """The model that the team names to take over from those that failed; None: none is left."""
         chosen = self.settings.teams.get(team)
         named = chosen.fallbacks.get(role, ()) if chosen is not None else ()
-        left = named[named.index(failed) + 1 :] if failed in named else named
-        return left[0] if left else None
+        return next((name for name in named if name not in failed), None)
 
     def deadline(self, model: str) -> float | None:
         """Seconds for one call of a model, where the settings say so."""

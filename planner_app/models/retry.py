@@ -11,9 +11,10 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
-from planner_app.models.limiter import Limiter, provider_of
+from planner_app.models.limiter import Limiter, PauseTooLongError, Turn, provider_of
 from planner_app.models.port import (
     ModelClient,
     ModelError,
@@ -56,6 +57,7 @@ class Retry:
 
 
 OnRetry = Callable[[Retry], None]
+"""Hears of each retry before its wait. It may raise a ModelError: then there is none."""
 
 
 async def complete_with_retry(
@@ -71,24 +73,26 @@ async def complete_with_retry(
     limiter: Limiter | None = None,
 ) -> ModelReply:
     """A reply, after as many tries as the policy and `request.deadline_s` (over all tries and
-    waits) allow. Raises the last ModelError, or one of kind `deadline`."""
+    waits, but not the turns that other calls have first) allow. Raises the last ModelError, or one
+    of kind `deadline`."""
     policy = policy or RetryPolicy()
     rng = rng or random.Random()
-    ends = clock() + request.deadline_s
-    provider = provider_of(request.spec.name, request.spec.api_base)
+    tries = _Tries(client, request, on_delta, clock, limiter)
     number = 0
     while True:
         try:
-            return await _one_try(client, request, on_delta, ends, clock, limiter, provider)
+            return await tries.another()
         except ModelError as error:
             number += 1
             wait = _wait(error, number, policy, rng)
-            if error.kind == "rate_limited" and limiter is not None:
-                limiter.pause(provider, wait)
-            if not error.retryable or number > policy.max_retries or clock() + wait >= ends:
+            if not error.retryable or number > policy.max_retries or wait >= tries.left_s:
                 raise
+            if error.kind == "rate_limited":
+                tries.hold_all_back(wait)
             on_retry(Retry(number, error, wait, error.streamed))
+            began = clock()
             await sleep(wait)
+            tries.left_s -= clock() - began
 
 
 def _wait(error: ModelError, number: int, policy: RetryPolicy, rng: random.Random) -> float:
@@ -96,24 +100,60 @@ def _wait(error: ModelError, number: int, policy: RetryPolicy, rng: random.Rando
     return jitter if error.retry_after_s is None else max(error.retry_after_s, jitter)
 
 
-async def _one_try(
-    client: ModelClient,
-    request: ModelRequest,
-    on_delta: OnDelta,
-    ends: float,
-    clock: Callable[[], float],
-    limiter: Limiter | None,
-    provider: str,
-) -> ModelReply:
-    if limiter is None:
-        return await client.complete(_within(request, ends - clock()), on_delta)
-    async with limiter.slot(provider):
-        return await client.complete(_within(request, ends - clock()), on_delta)
+class _Tries:
+    """The tries of one call, each in its turn among the calls to its provider."""
 
+    def __init__(
+        self,
+        client: ModelClient,
+        request: ModelRequest,
+        on_delta: OnDelta,
+        clock: Callable[[], float],
+        limiter: Limiter | None,
+    ) -> None:
+        self._client = client
+        self._request = request
+        self._on_delta = on_delta
+        self._clock = clock
+        self._limiter = limiter
+        self._provider = provider_of(request.spec.name, request.spec.api_base)
+        self._tokens = client.count_tokens(request.spec, request.messages) + request.max_tokens
+        self.left_s = request.deadline_s
+        """Seconds that remain for tries and waits."""
 
-def _within(request: ModelRequest, left_s: float) -> ModelRequest:
-    if left_s <= 0:
-        raise model_error(
-            "deadline", f"no time is left of the {request.deadline_s:.0f} s for this call"
-        )
-    return request.model_copy(update={"deadline_s": left_s})
+    async def another(self) -> ModelReply:
+        """One try, when its turn has come. Raises ModelError."""
+        try:
+            async with self._turn() as turn:
+                began = self._clock()
+                try:
+                    reply = await self._client.complete(self._within_time(), self._on_delta)
+                finally:
+                    self.left_s -= self._clock() - began
+                if reply.usage.source == "provider":
+                    turn.tokens = reply.usage.prompt_tokens + reply.usage.completion_tokens
+                return reply
+        except PauseTooLongError as error:
+            raise model_error(
+                "rate_limited",
+                f"{self._provider} asks to slow down for {error.wait_s:.0f} s more",
+                retryable=False,
+                retry_after_s=error.wait_s,
+            ) from None
+
+    def hold_all_back(self, seconds: float) -> None:
+        """The provider wants fewer calls: all of this process wait."""
+        if self._limiter is not None:
+            self._limiter.pause(self._provider, seconds)
+
+    def _turn(self) -> AbstractAsyncContextManager[Turn]:
+        if self._limiter is None:
+            return nullcontext(Turn(self._clock(), self._tokens))
+        model = self._request.spec.name
+        return self._limiter.slot(self._provider, self._tokens, self.left_s, model)
+
+    def _within_time(self) -> ModelRequest:
+        if self.left_s <= 0:
+            whole = self._request.deadline_s
+            raise model_error("deadline", f"no time is left of the {whole:.0f} s for this call")
+        return self._request.model_copy(update={"deadline_s": self.left_s})

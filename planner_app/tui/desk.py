@@ -140,7 +140,7 @@ class Desk:
         own = self.settings.teams.get(team.name)
         for role in ROLES:
             model = team.models[role]
-            base = self.settings.models.api_base(model) or (own.base_for(role) if own else None)
+            base = self.settings.models.api_base(model) or (own.base_for(role, model) if own else None)
             if base is None and model not in team.api_bases:
                 check_key_for(model, self._env)
 
