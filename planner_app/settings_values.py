@@ -316,6 +316,17 @@ class WorkerSettings(_Section):
     """How long a worker without work stays."""
 
 
+class ThinkingSettings(_Section):
+    """When a reply gets one further call. It is paid like any other, and only where a budget
+    allows it; the first reply stands unless the second one is better."""
+
+    retry_underthinking: bool = False
+    """When the thoughts changed their approach too often, with "commit to one approach". What is
+    measured is a proxy."""
+    retry_language: bool = False
+    """When a plan, report or answer is not in the language of the task, to have it translated."""
+
+
 class ToolsSettings(_Section):
     """A person's own tool modules."""
 
@@ -337,6 +348,7 @@ class Values(_Section):
     attachments: AttachmentSettings = Field(default_factory=AttachmentSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     tools: ToolsSettings = Field(default_factory=ToolsSettings)
+    thinking: ThinkingSettings = Field(default_factory=ThinkingSettings)
 
     @model_validator(mode="after")
     def _team_names(self) -> Values:

@@ -21,6 +21,7 @@ from planner_app.domain.errors import ModelMissing
 from planner_app.domain.events import EventDraft
 from planner_app.domain.state import RunState
 from planner_app.engine.actions import Actions
+from planner_app.engine.further_calls import FurtherCalls
 from planner_app.engine.live import LiveText
 from planner_app.engine.model_calls import ModelCalls
 from planner_app.engine.outcomes import Outcomes
@@ -84,7 +85,7 @@ async def assemble(log: RunLog, services: Services) -> Crew:
         client,
         spec_for,
         around,
-        outcomes,
+        FurtherCalls(log, outcomes, around, services.settings.thinking),
         live,
         services.scrub,
         services.daily_left,

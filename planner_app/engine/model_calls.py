@@ -10,6 +10,7 @@ from typing import Any
 from planner_app.agents.turn import Surroundings
 from planner_app.domain.budget import Shortage, Which, shortage
 from planner_app.domain.catalogue import (
+    BETTERS,
     ModelFailed,
     ModelFinished,
     ModelRetried,
@@ -22,8 +23,8 @@ from planner_app.domain.events import EventDraft
 from planner_app.domain.move_changes import over_budget
 from planner_app.domain.move_types import CallModel
 from planner_app.domain.state import RunState
+from planner_app.engine.further_calls import FurtherCalls
 from planner_app.engine.live import LiveStream, LiveText
-from planner_app.engine.outcomes import Outcomes
 from planner_app.engine.requests import Prepared, Requests, narrower
 from planner_app.engine.run_log import RunLog
 from planner_app.models.language import guess_language, language_share
@@ -55,7 +56,7 @@ class ModelCalls:
         client: ModelClient,
         spec_for: Callable[[Role], ModelSpec],
         around: Surroundings,
-        outcomes: Outcomes,
+        further: FurtherCalls,
         live: LiveText,
         scrub: Callable[[str], str],
         daily_left: Callable[[], float | None],
@@ -65,9 +66,9 @@ class ModelCalls:
     ) -> None:
         self._log = log
         self._client = client
-        self._requests = Requests(log, client, spec_for, around, scrub)
+        self._requests = Requests(log, client, spec_for, around, scrub, further)
         self._around = around
-        self._outcomes = outcomes
+        self._further = further
         self._live = live
         self._scrub = scrub
         self._daily_left = daily_left
@@ -84,7 +85,9 @@ class ModelCalls:
             try:
                 reply = await self._call(move, prepared, stream)
             except ModelError as error:
-                await self._log.append(self._failed(move, prepared, error), durable=True)
+                kept = self._further.kept(move, self._scrub(str(error)))
+                failed = self._failed(move, prepared, error)
+                await self._log.append(failed, *kept, durable=True)
                 return
             await self._finish(move, prepared, reply, stream.pacing())
 
@@ -95,14 +98,18 @@ class ModelCalls:
         the request is prepared anew.
         """
         while self._log.state.final is None:
+            if move.purpose in BETTERS and self._further.doubt(move) is None:
+                return None
             seq = self._log.state.last_seq
             prepared = self._requests.prepare(move)
             refused = self._unpaid(move, prepared)
             if refused is not None and move.purpose != "check" and _calls(self._log.state):
                 await self._fewer_calls(len(_calls(self._log.state)))
                 continue
-            started = refused or await self._start_draft(move, prepared)
-            if await self._log.append_at(seq, started):
+            drafts = [refused or await self._start_draft(move, prepared)]
+            if refused is not None and move.purpose in BETTERS:
+                drafts = self._further.kept(move, "the budget does not pay for a further call")
+            if await self._log.append_at(seq, *drafts):
                 return prepared if refused is None else None
         return None
 
@@ -115,11 +122,15 @@ class ModelCalls:
     def _unpaid(self, move: CallModel, prepared: Prepared) -> EventDraft | None:
         """The fact that a budget does not allow the call; None: it does."""
         state, now = self._log.state, datetime.now(UTC)
-        short = shortage(state, now, move.purpose, prepared.tokens, prepared.usd)
+        # A call that need not be made has to leave enough for one like it that must.
+        more = 1 if move.purpose in BETTERS else 0
+        tokens = prepared.tokens * (1 + more)
+        usd = None if prepared.usd is None else prepared.usd * (1 + more)
+        short = shortage(state, now, move.purpose, tokens, usd, ahead=more)
         which: Which | None = short.which if short is not None else None
         detail = short.detail if short is not None else ""
         left = self._daily_left()
-        if which is None and left is not None and (prepared.usd or 0.0) > left:
+        if which is None and left is not None and (usd or 0.0) > left:
             which, detail = "daily_usd", f"all but ${max(0.0, left):.4f} of today's budget"
         if which is None:
             return None
@@ -164,7 +175,11 @@ class ModelCalls:
 
     async def _call(self, move: CallModel, prepared: Prepared, stream: LiveStream) -> ModelReply:
         schema = None
-        if move.purpose == "answer" and self._around.schema:
+        doubt = self._further.doubt(move)
+        wants_answer = move.purpose == "answer" or (
+            doubt is not None and (doubt.kind, doubt.purpose) == ("commit", "answer")
+        )
+        if wants_answer and self._around.schema:
             schema = json.loads(self._around.schema)
         request = ModelRequest(
             spec=prepared.spec,
@@ -191,7 +206,6 @@ class ModelCalls:
             retried = ModelRetried(
                 number=retry.number,
                 kind=error.kind,
-                status=error.status,
                 message=self._scrub(str(error))[:1000],
                 wait_s=retry.wait_s,
                 superseded=retry.superseded,
@@ -207,7 +221,7 @@ class ModelCalls:
     def _failed(self, move: CallModel, prepared: Prepared, error: ModelError) -> EventDraft:
         usage = _usage(error.usage) if error.usage is not None else ModelUsage()
         window = None
-        if error.kind == "context_overflow":
+        if error.kind == "context_overflow" and move.purpose not in BETTERS:
             window = narrower(prepared.tokens, error.window)
         return ModelFailed(
             role=move.role,
@@ -216,19 +230,20 @@ class ModelCalls:
             model=prepared.spec.name,
             turn=move.turn,
             kind=error.kind,
-            status=error.status,
             message=self._scrub(str(error))[:1000],
             usage=usage,
             usd=error.cost.usd if error.cost is not None else 0.0,
-            next_model=None if window else self._next_model(move.role, error),
+            next_model=None if window else self._next_model(move, error),
             window=window,
         ).draft(**_where(move))
 
-    def _next_model(self, role: Role, error: ModelError) -> str | None:
+    def _next_model(self, move: CallModel, error: ModelError) -> str | None:
         """The model that takes over after one has failed for good; None: nobody does."""
+        if move.purpose in BETTERS:
+            return None
         if error.kind in {"content_policy", "unscripted", "unrecorded"}:
             return None
-        return self._fallback(role)
+        return self._fallback(move.role)
 
     # --- after -------------------------------------------------------------------------------
 
@@ -266,7 +281,7 @@ class ModelCalls:
             dropped_params=list(reply.dropped_params)[:20],
             thinking=_thinking(reply, prepared.profile, self._around.task),
         ).draft(**_where(move), actor=move.role, blobs=blobs)
-        outcome = await self._outcomes.read(move, reply, blobs["text"])
+        outcome = await self._further.read(move, reply, blobs["text"], finished.data["thinking"])
         warnings = [NoteAdded(text=w[:500]).draft(**_where(move)) for w in reply.warnings[:5]]
         await self._log.append(finished, *warnings, *outcome, durable=True)
 
@@ -285,7 +300,9 @@ def _thinking(reply: ModelReply, profile: Profile, task: str) -> dict[str, Any]:
     tokens = reply.usage.reasoning_tokens
     switches = measure_switches(reply.reasoning, profile.reasoning_visible, tokens)
     if switches is None:
-        return {"measurable": False}
+        hidden = profile.reasoning_visible in {"hidden", "summary"} or bool(tokens)
+        shown = "summarised" if reply.reasoning.strip() else "hidden"
+        return {"measurable": False, "why": shown if hidden else "it thought nothing aloud"}
     language = guess_language(task) or "en"
     return {
         "measurable": True,

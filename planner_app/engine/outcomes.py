@@ -101,12 +101,16 @@ class Outcomes:
                 unsupported=[c[:500] for c in value.unsupported[:12]],
             )
             return [AnswerChecked(verdict=verdict, number=state.answer_number).draft()]
-        whole = value.model_dump_json().encode("utf-8", "replace")
+        return await self.drafted(value)
+
+    async def drafted(self, answer: Answer) -> list[EventDraft]:
+        """The facts that an answer is there, and where its quotes stand."""
+        whole = answer.model_dump_json().encode("utf-8", "replace")
         sha = (await self._log.put(whole))[0]
-        number = state.answer_number + 1
-        drafted = AnswerDrafted(answer=bounded_answer(value), number=number)
+        number = self._log.state.answer_number + 1
+        drafted = AnswerDrafted(answer=bounded_answer(answer), number=number)
         facts = [drafted.draft(blobs={"answer": sha})]
-        if checks := self._claim_checks(value):
+        if checks := self._claim_checks(answer):
             facts.append(ClaimsChecked(number=number, checks=checks).draft())
         return facts
 

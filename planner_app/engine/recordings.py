@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from planner_app.history import History
-from planner_app.models.port import Cost, Message, ModelReply, Usage
-from planner_app.models.recorded import Recording
+from planner_app.models.port import Cost, Message, ModelReply, ReplyKey, Usage
+from planner_app.models.recorded import CallId, Recording, call_id
 from planner_app.queue.embedded import Queue
 
 
 def load_recording(history: History, queue: Queue, run: str) -> Recording:
-    """Each finished call of a run, by role, step, attempt and turn. Raises NotFound."""
+    """Each finished call of a run, by who asked. Raises NotFound."""
     run_id = queue.resolve(run)
-    replies: dict[tuple[str, str | None, int | None, int], ModelReply] = {}
+    replies: dict[CallId, ModelReply] = {}
     for event in history.events(run_id):
         if event.type != "model.finished":
             continue
         data, usage = event.data, event.data["usage"]
         said = Message.model_validate_json(history.get_blob(data["message"]))
-        replies[data["role"], event.step_id, event.attempt, data["turn"]] = ModelReply(
+        key = ReplyKey(
+            role=data["role"],
+            purpose=data["purpose"],
+            step=event.step_id,
+            attempt=event.attempt,
+            turn=data["turn"],
+        )
+        replies[call_id(key)] = ModelReply(
             text=said.content,
             reasoning=said.reasoning or "",
             finish_reason=data["finish_reason"],

@@ -10,10 +10,11 @@ from planner_app.agents.executor import executor_turn
 from planner_app.agents.planner import planner_turn
 from planner_app.agents.shortening import shortened
 from planner_app.agents.turn import Surroundings, Turn
-from planner_app.domain.catalogue import Role
+from planner_app.domain.catalogue import BETTERS, Role
 from planner_app.domain.fold_talk import TOLD
 from planner_app.domain.move_types import CallModel
 from planner_app.domain.state import Note, RunState
+from planner_app.engine.further_calls import FurtherCalls
 from planner_app.engine.run_log import RunLog
 from planner_app.models.port import Message, ModelClient, ModelSpec, Profile
 
@@ -56,12 +57,14 @@ class Requests:
         spec_for: Callable[[Role], ModelSpec],
         around: Surroundings,
         scrub: Callable[[str], str],
+        further: FurtherCalls,
     ) -> None:
         self._log = log
         self._client = client
         self._spec_for = spec_for
         self._around = around
         self._scrub = scrub
+        self._further = further
 
     def prepare(self, move: CallModel) -> Prepared:
         """The request as the state of this moment makes it."""
@@ -78,7 +81,7 @@ class Requests:
 
         turn = self._turn(move, profile, compact=False)
         messages = self._whole(turn)
-        if count(messages) > room:
+        if count(messages) > room and move.purpose != "commit":
             if state.conversations.get(turn.conversation):
                 turn = self._turn(move, profile, compact=True)
             turn = replace(turn, messages=shortened(turn.messages, room, count), restart=True)
@@ -122,6 +125,8 @@ class Requests:
             return executor_turn(
                 state, step, attempt, self._around, examples=examples, before=before
             )
+        if (doubt := self._further.doubt(move)) is not None:
+            return self._further.turn(move, doubt)
         if move.purpose == "correct" and state.correction is not None:
             return correction_turn(state.correction, move.conversation, self._around)
         if move.purpose == "check":
@@ -139,6 +144,8 @@ class Requests:
 
 def _told(state: RunState, move: CallModel) -> tuple[Note, ...]:
     """The notes that the request tells."""
+    if move.purpose in BETTERS:
+        return ()
     if move.step_id is not None and move.attempt is not None:
         return state.steps[move.step_id].attempts[move.attempt - 1].outbox
     return state.outbox if move.purpose in TOLD else ()

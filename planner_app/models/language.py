@@ -7,6 +7,7 @@ do not count. Under 20 units there is nothing to say.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from typing import Literal
 
@@ -115,8 +116,44 @@ def guess_language(text: str) -> str | None:
     return "en" if script == "latin" else None
 
 
+_CALLED: dict[str, str] = {
+    "en": "english|german|french|spanish|italian|英文|英语|英語|德语|法语|английск\\w*|영어",
+    "zh": "chinese|mandarin|中文|汉语|漢語|中国語|китайск\\w*",
+    "ja": "japanese|日本語|日文|日语|японск\\w*",
+    "ko": "korean|한국어|韩语|韓国語",
+    "ru": "russian|ukrainian|русск\\w*|俄语|ロシア語",
+    "ar": "arabic|persian|العربية|阿拉伯语",
+    "he": "hebrew|עברית",
+    "el": "greek|ελληνικά",
+    "hi": "hindi|हिन्दी",
+    "th": "thai|ไทย|泰语",
+}
+"""What people call languages; those of one script stand together."""
+_ASKED = (
+    r"\b(?:in|into|to|auf|na|на|по)\s+(?:\w+\s+)?(?:{0})\b|[用以成为為译訳]\s*(?:{0})"
+    r"|(?:{0})(?:で|に|로|으로)"
+)
+
+
+def target_language(task: str) -> str | None:
+    """The language that what answers a task should have: the task's own.
+
+    None when it cannot be told, or when the task asks for a language of another script ("answer
+    in Chinese"): then the person's wish is not ours to correct.
+    """
+    own = guess_language(task)
+    if own is None:
+        return None
+    for tag, names in _CALLED.items():
+        other = scripts_of(tag) != scripts_of(own)
+        if other and re.search(_ASKED.format(names), task, re.IGNORECASE):
+            return None
+    return own
+
+
 _FACTS = re.compile(
-    r"(?P<url>(?:https?|ftp)://[^\s)>\]\u3002\uff0c]+)|(?P<mark>\[\d+\])|(?P<number>\d+(?:[.,]\d+)*%?)"
+    r"(?P<url>(?:https?|ftp)://[^\s)>\]\u3000-\u303f\uff00-\uff5e]+)|(?P<mark>\[\d+\])"
+    r"|(?P<number>\d+(?:[.,]\d+)*%?)"
 )
 
 
@@ -126,4 +163,6 @@ def keeps_facts(original: str, translation: str) -> bool:
 
 
 def _facts(text: str) -> Counter[str]:
-    return Counter(found.group().rstrip(".,;:") for found in _FACTS.finditer(text))
+    facts = (found.group().rstrip(".,;:!?") for found in _FACTS.finditer(text))
+    # A digit is the same digit in full width.
+    return Counter(unicodedata.normalize("NFKC", fact) for fact in facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from planner_app.domain.catalogue import BETTERS
 from planner_app.models.port import (
     Cost,
     Delta,
@@ -21,8 +22,8 @@ from planner_app.models.tokens import estimate_messages
 
 PREFIX = "recorded:"
 
-CallId = tuple[str, str | None, int | None, int]
-"""Role, step, attempt, turn."""
+CallId = tuple[str, str | None, int | None, int, str]
+"""Role, step, attempt, turn, and the purpose of a further call, which shares its reply's turn."""
 
 Recording = Mapping[CallId, ModelReply]
 LoadRecording = Callable[[str], Recording]
@@ -31,7 +32,8 @@ LoadRecording = Callable[[str], Recording]
 
 def call_id(key: ReplyKey) -> CallId:
     """What a recorded reply is found by."""
-    return key.role, key.step, key.attempt, key.turn
+    further = key.purpose if key.purpose in BETTERS else ""
+    return key.role, key.step, key.attempt, key.turn, further
 
 
 class RecordedClient:

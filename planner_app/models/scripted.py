@@ -16,6 +16,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from planner_app.domain.catalogue import BETTERS
 from planner_app.domain.errors import BadInput
 from planner_app.models.port import (
     AgentRole,
@@ -61,7 +62,7 @@ class ScriptedReply(BaseModel):
     turn: int = Field(ge=1)
     """Which call of this role, step and attempt in the run, from 1."""
     purpose: str | None = None
-    """Only for calls with this purpose; left out: any."""
+    """Only for calls with this purpose; left out: any but a further call (commit, translate)."""
     reasoning: str | None = None
     """What it thinks aloud."""
     text: str
@@ -82,6 +83,8 @@ class ScriptedReply(BaseModel):
         """How closely this reply is meant for a call; -1: not at all."""
         if self.role != key.role or self.turn != key.turn:
             return -1
+        if key.purpose in BETTERS and self.purpose is None:
+            return -1  # it shares its turn with the reply that it may better
         score = 0
         for wanted, given in (
             (self.step, key.step),

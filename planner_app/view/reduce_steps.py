@@ -94,6 +94,28 @@ def refused(view: RunView, event: Event) -> RunView:
     return add(view, entry)
 
 
+_DOUBTS = {
+    "commit": "its thoughts changed their approach too often",
+    "translate": "it is not in the language of the task",
+}
+
+
+def reply_doubted(view: RunView, event: Event) -> RunView:
+    """A reply gets one further call, and why."""
+    kind = fields.text(event.data, "kind")
+    title = f"asked once more: {_DOUBTS.get(kind, kind)}"
+    reason = one_line(fields.text(event.data, "reason"))
+    return add(view, entry_of(event, "note", title, head=reason[:HEAD]))
+
+
+def reply_settled(view: RunView, event: Event) -> RunView:
+    """Which of the two replies stands."""
+    taken = event.data.get("taken") is True
+    reason = one_line(fields.text(event.data, "reason"))
+    title = "the second reply stands" if taken else "the first reply stands"
+    return add(view, entry_of(event, "note", title, head=reason[:HEAD]))
+
+
 def replan_decided(view: RunView, event: Event) -> RunView:
     """The plan is given up."""
     reason = one_line(fields.text(event.data, "reason"))

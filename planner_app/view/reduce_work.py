@@ -25,6 +25,8 @@ _DOES = {
     "answer": "writes the answer",
     "check": "checks the answer",
     "correct": "corrects its text",
+    "commit": "commits to one approach",
+    "translate": "translates its text",
 }
 
 
@@ -118,11 +120,28 @@ def _details(data: fields.Data) -> tuple[str, ...]:
         if fields.whole(usage, key)
     ]
     said += [", ".join(parts)] if parts else []
+    return (*said, *_thoughts(thinking))
+
+
+def _thoughts(thinking: fields.Data) -> tuple[str, ...]:
+    """How often the thoughts changed their approach, which is a proxy, and their language."""
     if thinking.get("measurable") is False:
-        said.append("thought switches: not measurable")
-    elif "switches" in thinking:
-        said.append(f"thought switches: {fields.whole(thinking, 'switches')}")
-    return tuple(said)
+        why = fields.text(thinking, "why")
+        return (f"thought switches: not measurable{f' ({why})' if why else ''}",)
+    if "switches" not in thinking:
+        return ()
+    flagged = ", flagged" if thinking.get("underthinking") is True else ""
+    switches = (
+        f"thought switches: {fields.whole(thinking, 'switches')} "
+        f"({fields.real(thinking, 'per_1k') or 0:.1f} per 1k tokens, "
+        f"{fields.real(thinking, 'mean_tokens') or 0:.0f} tokens a thought, "
+        f"{fields.real(thinking, 'short_share') or 0:.0%} in short ones; a proxy{flagged}), "
+        f"{fields.whole(thinking, 'weak')} hesitations"
+    )
+    share = fields.real(thinking, "language_share")
+    if share is None:
+        return (switches,)
+    return (switches, f"thoughts in {fields.text(thinking, 'language')}: {share:.0%}")
 
 
 def model_failed(view: RunView, event: Event) -> RunView:

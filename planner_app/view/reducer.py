@@ -40,6 +40,8 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "answer.claims_checked": run.claims_checked,
     "answer.refused": steps.refused,
     "reply.refused": steps.refused,
+    "reply.doubted": steps.reply_doubted,
+    "reply.settled": steps.reply_settled,
     "turn.taken": steps.turn_taken,
     "plan.proposed": steps.plan_proposed,
     "plan.accepted": steps.plan_accepted,

@@ -43,6 +43,8 @@ _PROGRESS = frozenset(
     {
         "plan.refused",
         "reply.refused",
+        "reply.doubted",
+        "reply.settled",
         "replan.decided",
         "review.decided",
         "attempt.started",
