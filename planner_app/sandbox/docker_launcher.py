@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from planner_app.domain.errors import PlannerError, SandboxError
@@ -72,14 +73,22 @@ class DockerLauncher:
             raise SandboxError("no sandbox is opened any more: the launcher is closed")
         session = self._take_warm(spec.limits)
         if session is None:
-            session = await self._start_one(spec.limits, _labels(spec))
-        self._open = {other for other in self._open if not other.ended} | {session}
+            labels = _labels(spec)
+            session = await self._start_one(
+                spec.limits, labels, lambda new: new.configure(spec, tools)
+            )
+            self._keep_track(session)
+            return session
+        self._keep_track(session)
         try:
             await session.configure(spec, tools)
         except BaseException:
             await self._end(session)
             raise
         return session
+
+    def _keep_track(self, session: GuestSession) -> None:
+        self._open = {other for other in self._open if not other.ended} | {session}
 
     def _take_warm(self, limits: Limits) -> GuestSession | None:
         fits = all(getattr(limits, n) == getattr(self._options.limits, n) for n in MACHINE_LIMITS)
@@ -91,8 +100,16 @@ class DockerLauncher:
             self._open.add(session)  # dead: it clears itself away, and close() waits for that
         return None
 
-    async def _start_one(self, limits: Limits, labels: dict[str, str]) -> GuestSession:
-        """Create, attach, start, and wait until it is ready. Leaves nothing behind if it fails."""
+    async def _start_one(
+        self,
+        limits: Limits,
+        labels: dict[str, str],
+        prepare: Callable[[GuestSession], Awaitable[None]],
+    ) -> GuestSession:
+        """Create, attach, start, and wait until it is ready. Leaves nothing behind if it fails.
+
+        `prepare` runs beside the start: what it sends is there when the guest begins to read.
+        """
         engine = self._engine
         async with self._starts:
             making = asyncio.ensure_future(
@@ -114,12 +131,15 @@ class DockerLauncher:
                 raise
             session = GuestSession(stream, container[:12], end)
             try:
-                await asyncio.to_thread(containers.start, engine, container)
-                await session.start()
+                await asyncio.gather(self._begin(session, container), prepare(session))
             except BaseException:
                 await session.close()
                 raise
         return session
+
+    async def _begin(self, session: GuestSession, container: str) -> None:
+        await asyncio.to_thread(containers.start, self._engine, container)
+        await session.start()
 
     async def _unmake(self, making: asyncio.Future[str]) -> None:
         """Its start was cancelled while the engine was creating it."""
@@ -142,7 +162,7 @@ class DockerLauncher:
             await asyncio.sleep(REFILL_DELAY)
             while len(self._warm) < self._options.pool_size:
                 try:
-                    session = await self._start_one(self._options.limits, labels)
+                    session = await self._start_one(self._options.limits, labels, _as_it_is)
                 except PlannerError as error:
                     log.warning("the sandbox pool could not be filled: %s", error)
                     await asyncio.sleep(REFILL_PAUSES[min(failures, len(REFILL_PAUSES) - 1)])
@@ -168,6 +188,10 @@ class DockerLauncher:
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self._engine.client.close)
+
+
+async def _as_it_is(session: GuestSession) -> None:
+    """A session of the pool is nobody's yet."""
 
 
 def _labels(spec: SessionSpec) -> dict[str, str]:

@@ -85,24 +85,26 @@ class GuestSession(SessionFiles):
         self._ready = asyncio.Event()
         self._calls: ToolCalls | None = None
         super().__init__(Transfers(self._send))
-        self._reader: asyncio.Task[None] | None = None
+        self._reader = asyncio.create_task(self._read(), name=f"sandbox {self.where}")
         self._closing: asyncio.Task[None] | None = None
 
     # -- beginning and end
 
     async def start(self) -> None:
         """Wait until the guest is ready. Raises SandboxError."""
-        self._reader = asyncio.create_task(self._read(), name=f"sandbox {self.where}")
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self._ready.wait()
         except TimeoutError:
             self._die("it did not get ready in time")
         if self._dead:
-            raise SandboxError(f"the sandbox did not start: {self._dead}")
+            raise self._closed_error()
 
     async def configure(self, spec: SessionSpec, tools: ToolHandler) -> None:
-        """Make it the session of `spec`. Raises SandboxError for a tool module that fails."""
+        """Make it the session of `spec`. Raises SandboxError for a tool module that fails.
+
+        May be called before the guest is ready: the request waits for it on the stream.
+        """
         self._limits = spec.limits
         self._calls = ToolCalls(tools, self._send)
         message: dict[str, JSON] = {
@@ -119,6 +121,8 @@ class GuestSession(SessionFiles):
                 result = await self._request(message, b"", Nothing(), seconds)
             except ValueError as error:
                 raise SandboxError(f"the tool modules cannot be sent: {error}") from None
+        if self._dead:
+            raise self._closed_error()
         if result.get("status") != "ok":
             raise SandboxError(f"a tool module cannot be loaded: {_complaint(result)}")
 
@@ -152,9 +156,8 @@ class GuestSession(SessionFiles):
         """After its death, however that came: end the tool calls, the reader and the sandbox."""
         if self._calls is not None:
             await self._calls.close()
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
+        self._reader.cancel()
+        await asyncio.gather(self._reader, return_exceptions=True)
         await self._end_sandbox()
 
     def _die(self, why: str) -> None:
@@ -173,7 +176,8 @@ class GuestSession(SessionFiles):
         self._closing = asyncio.create_task(self._clear_away(), name=f"clear {self.where} away")
 
     def _closed_error(self) -> SessionClosed:
-        return SessionClosed(f"the sandbox is gone: {self._dead}")
+        what = "is gone" if self.generation else "did not start"
+        return SessionClosed(f"the sandbox {what}: {self._dead}")
 
     # -- the stream
 
@@ -275,9 +279,8 @@ class GuestSession(SessionFiles):
             raise self._closed_error()
         self._last += 1
         grace = self._limits.grace_seconds
-        watchdog = Watchdog(
-            seconds + grace + SLACK_SECONDS, lambda: self._die("it did not answer in time")
-        )
+        slack = SLACK_SECONDS if self.generation else START_SECONDS
+        watchdog = Watchdog(seconds + grace + slack, lambda: self._die("it did not answer in time"))
         result: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         operation = _Operation(self._last, collector, result, watchdog, is_action)
         self._operation = operation
@@ -297,6 +300,9 @@ class GuestSession(SessionFiles):
 
     async def _settle(self, operation: _Operation) -> None:
         """The caller has gone away: stop the operation, and wait until it has stopped."""
+        if not self.generation:
+            self._die("it was given up before it was ready")
+            return
         try:
             async with asyncio.timeout(self._limits.grace_seconds + SLACK_SECONDS):
                 await self._interrupt(operation)

@@ -4,11 +4,17 @@ The guest's modules are loaded under a private package name and with builtins of
 that an action which patches `builtins.len` or writes a file `frames.py` harms only itself.
 """
 
+from __future__ import annotations
+
 import builtins
 import sys
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import SourceFileLoader
 from os.path import abspath, dirname, join
-from types import ModuleType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
 
 PACKAGE = "_planner_guest"
 HERE = dirname(abspath(__file__))

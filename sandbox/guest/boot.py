@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import os
+import sys
 
 from . import lockdown
 from .config import read_place
@@ -18,6 +20,18 @@ def main() -> None:
     os.dup2(2, 1)  # what is printed by mistake goes to stderr, which the host keeps for diagnosis
     os.close(null)
     lockdown.hide_process()
+    if place.packages:
+        _stand_in_for_site(place.packages)
     for name in place.preload:
         __import__(name)
     Supervisor(place, from_host, to_host).serve()
+
+
+def _stand_in_for_site(packages: tuple[str, ...]) -> None:
+    """Do what the module site would have done, without its search of the disk (4 ms)."""
+    from _sitebuiltins import Quitter, _Helper
+
+    sys.path += packages
+    for name in ("exit", "quit"):
+        setattr(builtins, name, Quitter(name, "Ctrl-D"))
+    setattr(builtins, "help", _Helper())  # noqa: B010 - not known to be one of them

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import sys
-from collections.abc import Callable
+from _signal import (  # type: ignore[import-not-found]  # signal is slow to import
+    SIG_DFL,
+    SIGCHLD,
+    SIGINT,
+    set_wakeup_fd,
+)
+from _signal import signal as set_handler
+from _socket import socketpair
 from mmap import mmap
 from os import _exit
 
@@ -15,6 +20,10 @@ from .config import Place
 from .frames import MAX_CALL_BYTES, Message, Parser, pack
 from .loop import Loop, Outbox
 from .worker import ANNOUNCEMENT, Worker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CONTROL_FD = 200
 """Out of the way of the small numbers that code closes or reuses."""
@@ -37,7 +46,7 @@ class Child:
         self._on_frame = on_frame
         self._on_output = on_output
         self._on_lost = on_lost
-        ours, theirs = socket.socketpair()
+        ours, theirs = socketpair()
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
         self._announced = mmap(-1, ANNOUNCEMENT.size)
@@ -67,7 +76,7 @@ class Child:
         """Stop an operation. It is announced first: signals of others are not believed."""
         ANNOUNCEMENT.pack_into(self._announced, 0, operation)
         try:
-            os.kill(self.pid, signal.SIGINT)
+            os.kill(self.pid, SIGINT)
         except ProcessLookupError:
             pass  # its end is on the way to us as SIGCHLD
 
@@ -157,8 +166,8 @@ def _become_worker(place: Place, control: int, out: int, err: int, announced: mm
     """In the forked child: shed everything of the supervisor, then run the worker. No return."""
     status = 70
     try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        set_wakeup_fd(-1)
+        set_handler(SIGCHLD, SIG_DFL)
         os.setsid()
         if place.uid is not None:
             lockdown.drop_powers(place.uid)

@@ -16,6 +16,7 @@ class Place:
         workspace: str,
         tool_address: str,
         preload: tuple[str, ...],
+        packages: tuple[str, ...] = (),
     ) -> None:
         self.contained = contained
         """True in a container of its own, where the supervisor is PID 1 and may kill everything."""
@@ -26,6 +27,8 @@ class Place:
         """Unix socket of the tool calls; abstract where the system has such names."""
         self.preload = preload
         """Modules that the supervisor imports once, so that every worker has them for free."""
+        self.packages = packages
+        """Folders of installed packages; empty: Python has found its own."""
 
 
 def read_place() -> Place:
@@ -34,6 +37,7 @@ def read_place() -> Place:
     workspace = os.environ.pop("PLANNER_WORKSPACE", "/workspace")
     uid = os.environ.pop("PLANNER_UID", "")
     preload = os.environ.pop("PLANNER_PRELOAD", "")
+    packages = os.environ.pop("PLANNER_PACKAGES", "")
     name = "planner-tools" if contained else f"planner-tools-{os.urandom(8).hex()}"
     address = f"\0{name}" if sys.platform == "linux" else os.path.join(workspace, f"../{name}")
     return Place(
@@ -42,4 +46,5 @@ def read_place() -> Place:
         workspace=workspace,
         tool_address=address,
         preload=tuple(name for name in preload.split(",") if name),
+        packages=tuple(folder for folder in packages.split(":") if os.path.isdir(folder)),
     )

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import _ast
 import builtins
 import linecache
 import os
 import sys
-import warnings
-from collections.abc import Callable
-from types import CodeType, FrameType, ModuleType
+from types import ModuleType
 
 from .config import Place
 from .display import Gallery
 from .files import Workspace
 from .frames import Message
+from .imports import plant_seeds, quieten_charts
 from .modules import install_modules, make_planner_module, publish_for_children
 from .report import class_name, describe_error, describe_value
-from .seeds import plant_seeds
 from .state import State
 from .tools import EndAction, Line, ToolError
 
 TYPE_CHECKING = False  # as in typing, which is too slow to import for it
 if TYPE_CHECKING:
+    import _ast
     import asyncio
+    from collections.abc import Callable
+    from types import CodeType, FrameType
     from typing import TypeVar
 
     _Node = TypeVar("_Node", bound=_ast.AST)
@@ -59,7 +59,7 @@ class Engine:
         os.environ.setdefault("MPLBACKEND", "agg")
         os.chdir(place.workspace)
         sys.path.append(place.workspace)
-        warnings.filterwarnings("ignore", message=".*non-interactive, and thus cannot be shown")
+        quieten_charts()
         self._furnish()
 
     def _furnish(self) -> None:
@@ -70,6 +70,7 @@ class Engine:
     def warm_up(self) -> None:
         """Do, while nobody waits, what the first error or chart would have to."""
         try:
+            import _ast  # noqa: F401
             import inspect  # noqa: F401
             import random  # noqa: F401
             import tokenize  # noqa: F401
@@ -97,12 +98,17 @@ class Engine:
         self._workspace.look()
         return {"status": "ok"}
 
-    def probe(self) -> object:
-        """Run a sum the way an action is run; used to test the machinery."""
-        tree: _ast.Module = _compile("1+1", "<probe>", "exec", PARSE_ONLY)
+    def probe(self) -> bool:
+        """Run a sum and an error the way actions are run: whether the machinery still works."""
         space: dict[str, object] = {"__builtins__": builtins}
-        _eval(_compile(self._keep_value(tree), "<probe>", "exec", TOP_LEVEL_AWAIT), space)
-        return describe_value(space[VALUE], self._cap)
+        _eval(self._prepare("1+1", "<probe>"), space)
+        if describe_value(space[VALUE], self._cap) != "2":
+            return False
+        try:
+            _eval(self._prepare("1/0", "<probe>"), space)
+        except ZeroDivisionError as error:
+            return "(no traceback" not in str(describe_error(error, self._cap)["traceback"])
+        return False
 
     def run_action(self, source: bytes, *, rescan: bool) -> Message:
         """Run an action and describe how it ended."""
@@ -154,6 +160,8 @@ class Engine:
     @staticmethod
     def _keep_value(tree: _ast.Module) -> _ast.Module:
         """Turn a last expression into an assignment, within the same code object."""
+        import _ast
+
         last = tree.body[-1] if tree.body else None
         if isinstance(last, _ast.Expr):
             target = _at(last, _ast.Name(id=VALUE, ctx=_ast.Store()))

@@ -8,22 +8,32 @@ bytes, so that 100 MB pass without being held anywhere.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from _signal import (  # type: ignore[import-not-found]  # signal is slow to import
+    SIG_DFL,
+    SIGCHLD,
+    SIGKILL,
+    set_wakeup_fd,
+)
+from _signal import signal as set_handler
 
 from . import lockdown
 from .config import Place
 from .frames import MAX_JSON_TO_HOST, Message, Parser, ProtocolError
 from .loop import Loop, Outbox
 from .processes import describe_end
+from .quiet import suppress
 from .transfer import perform
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Send = Callable[[Message, bytes], None]
 
 MAX_JOBS = 4
 """Under way at once; one that has said its end has made room, though its child is still there."""
 READ_SIZE = 1 << 18
-Send = Callable[[Message, bytes], None]
 
 
 class Job:
@@ -134,7 +144,7 @@ class Job:
 
     def kill(self) -> None:
         with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, SIGKILL)
 
     def close(self) -> None:
         self._close_feed()
@@ -208,8 +218,8 @@ def _become_job(place: Place, request: Message, feed: int, product: int) -> None
     """In the forked child: shed what is the supervisor's, do the work, and leave. No return."""
     status = 70
     try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        set_wakeup_fd(-1)
+        set_handler(SIGCHLD, SIG_DFL)
         os.setsid()
         if place.uid is not None:
             lockdown.drop_powers(place.uid)

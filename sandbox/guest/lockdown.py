@@ -6,8 +6,9 @@ import ctypes
 import os
 import resource
 import sys
-from contextlib import suppress
 from struct import pack
+
+from .quiet import suppress
 
 PR_SET_DUMPABLE = 4
 PR_SET_SECCOMP = 22

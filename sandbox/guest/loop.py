@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable
-from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+from _collections import deque
+from select import POLLIN, POLLOUT, poll
 from time import monotonic
 
-Callback = Callable[[], object]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Callback = Callable[[], object]
 
 
 class Timer:
@@ -26,7 +29,7 @@ class Loop:
     """Calls back for descriptors and timers, on one thread, until the process ends."""
 
     def __init__(self) -> None:
-        self._selector = DefaultSelector()
+        self._poll = poll()  # few descriptors, and quicker to import than selectors
         self._read: dict[int, Callback] = {}
         self._write: dict[int, Callback] = {}
         self._timers: set[Timer] = set()
@@ -56,24 +59,22 @@ class Loop:
         after = (fd in self._read, fd in self._write)
         if before == after:
             return
-        events = (EVENT_READ if after[0] else 0) | (EVENT_WRITE if after[1] else 0)
-        if not events:
-            self._selector.unregister(fd)
-        elif any(before):
-            self._selector.modify(fd, events)
+        events = (POLLIN if after[0] else 0) | (POLLOUT if after[1] else 0)
+        if events:
+            self._poll.register(fd, events)
         else:
-            self._selector.register(fd, events)
+            self._poll.unregister(fd)
 
     def turn(self) -> None:
         """Wait for something to happen, and call back for it."""
         times = [timer.at for timer in self._timers if timer.at is not None]
-        wait = max(0.0, min(times) - monotonic()) if times else None
+        wait = max(0.0, min(times) - monotonic()) * 1000 if times else None
         happened = []
-        for key, events in self._selector.select(wait):
-            if events & EVENT_READ and key.fd in self._read:
-                happened.append((self._read, key.fd, self._read[key.fd]))
-            if events & EVENT_WRITE and key.fd in self._write:
-                happened.append((self._write, key.fd, self._write[key.fd]))
+        for fd, events in self._poll.poll(wait):  # a broken one is readable and writable
+            if events & ~POLLOUT and fd in self._read:
+                happened.append((self._read, fd, self._read[fd]))
+            if events & ~POLLIN and fd in self._write:
+                happened.append((self._write, fd, self._write[fd]))
         for table, fd, callback in happened:
             if table.get(fd) is callback:  # an earlier callback may have closed or replaced it
                 callback()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import linecache
 import os
 import sys
-from collections.abc import Callable
 from types import FunctionType, ModuleType
 
 from .tools import EndAction, Line, ToolError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Function = Callable[..., object]
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 IS_COROUTINE = 0x0080  # inspect.CO_COROUTINE
-Function = Callable[..., object]
+ANNOTATIONS = "__annotate__" if sys.version_info >= (3, 14) else "__annotations__"
 
 
 def make_planner_module(line: Line) -> None:
@@ -46,18 +50,24 @@ def _stub(function: FunctionType, line: Line) -> Function:
 
     if function.__code__.co_flags & IS_COROUTINE:
 
-        @functools.wraps(function)
         async def stub_async(*args: object, **kwargs: object) -> object:
             import asyncio
 
             return await asyncio.to_thread(line.call, name, bound(args, kwargs))
 
-        return stub_async
+        return _alike(stub_async, function)
 
-    @functools.wraps(function)
     def stub(*args: object, **kwargs: object) -> object:
         return line.call(name, bound(args, kwargs))
 
+    return _alike(stub, function)
+
+
+def _alike(stub: FunctionType, function: FunctionType) -> FunctionType:
+    """What functools.wraps does, whose module is slow to import."""
+    for name in ("__module__", "__name__", "__qualname__", "__doc__", ANNOTATIONS):
+        setattr(stub, name, getattr(function, name))
+    stub.__dict__.update(function.__dict__, __wrapped__=function)
     return stub
 
 

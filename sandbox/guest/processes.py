@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from _signal import SIGKILL, SIGSTOP  # type: ignore[import-not-found]  # signal is slow to import
 
 from . import lockdown
+from .quiet import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STOP_ROUNDS = 20
 
@@ -30,7 +33,7 @@ class ContainerProcesses(Processes):
 
     def end_all(self, worker: int) -> dict[int, int]:
         with suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)
+            os.kill(-1, SIGKILL)
         return _reap_until_childless()
 
     def end_younger(self, age: float, spared: set[int]) -> None:
@@ -49,11 +52,11 @@ class LocalProcesses(Processes):
     def end_all(self, worker: int) -> dict[int, int]:
         ended: dict[int, int] = {}
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(worker, signal.SIGKILL)
+            os.killpg(worker, SIGKILL)
         while True:
             for child in _descendants(_all_processes()):
                 with suppress(ProcessLookupError):
-                    os.kill(child.pid, signal.SIGKILL)
+                    os.kill(child.pid, SIGKILL)
             try:
                 pid, status = os.waitpid(-1, 0)
             except ChildProcessError:
@@ -99,11 +102,11 @@ def _stop_and_kill(chosen: Callable[[], set[int]]) -> None:
             break
         for pid in fresh:
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGSTOP)
+                os.kill(pid, SIGSTOP)
         stopped |= fresh
     for pid in stopped:
         with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, SIGKILL)
 
 
 def _reap_until_childless() -> dict[int, int]:
@@ -170,8 +173,10 @@ def describe_end(status: int | None) -> str:
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"its process exited with code {code}"
+    from signal import Signals
+
     try:
-        name = signal.Signals(-code).name
+        name = Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
     return f"its process was ended by {name}"

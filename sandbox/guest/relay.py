@@ -6,12 +6,15 @@ call. Nothing a caller does may block the supervisor or cost it more than a boun
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable
+from _socket import AF_UNIX, socket
 from time import monotonic
 
 from .frames import MAX_CALL_BYTES, Message, Parser, ProtocolError, pack
 from .loop import Loop, Outbox
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_CONNECTIONS = 96
 MAX_IN_FLIGHT = 32
@@ -24,7 +27,7 @@ UNREAD_SECONDS = 5.0
 class Connection:
     """One caller."""
 
-    def __init__(self, relay: Relay, loop: Loop, sock: socket.socket) -> None:
+    def __init__(self, relay: Relay, loop: Loop, sock: socket) -> None:
         sock.setblocking(False)
         self.sock = sock
         self.call: int | None = None
@@ -106,7 +109,7 @@ class Relay:
         self._calls: dict[int, Connection] = {}
         self._last = 0
         self._unread_timer = loop.timer(self._drop_unread)
-        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener = socket(AF_UNIX)
         self._listener.bind(address)
         self._listener.listen(256)
         self._listener.setblocking(False)
@@ -114,7 +117,7 @@ class Relay:
 
     def _accept(self) -> None:
         try:
-            sock, _ = self._listener.accept()
+            sock = socket(fileno=self._listener._accept()[0])
         except OSError:
             return  # the caller gave up, or descriptors are short: it will try again or fail
         if len(self._connections) >= MAX_CONNECTIONS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 
 from .frames import Message
@@ -19,7 +18,7 @@ DEEP, LAST_FRAMES = 5000, 200
 LONG_COLLECTION = 5000
 TEXTS = (str, bytes, bytearray)
 _NAME_OF = type.__dict__["__name__"].__get__
-COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+COLOURS = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])"
 
 
 def cut_middle(text: str, cap: int) -> str:
@@ -33,7 +32,10 @@ def cut_middle(text: str, cap: int) -> str:
 
 def clean(text: str) -> str:
     """Without terminal colours, and encodable."""
-    text = COLOURS.sub("", text) if "\x1b" in text else text
+    if "\x1b" in text:
+        import re  # slow, and needed here only
+
+        text = re.sub(COLOURS, "", text)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

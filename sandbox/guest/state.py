@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-
-from .frames import PIECE, Message
+from .frames import PIECE, Message, encode
 from .report import cut_middle, summarise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Buffer
+
+    Send = Callable[[Message, bytes | memoryview], None]
 
 MAX_JSON = 64 * 1024
 MAX_TEXT = 300
-Send = Callable[[Message, bytes | memoryview], None]
 
 
 class State:
@@ -74,7 +74,7 @@ class State:
         facts: Message = {"t": "exported", "name": name, "type_name": type(value).__name__[:200]}
         facts["summary"] = cut_middle(summarise(value), MAX_TEXT)
         try:
-            text = json.dumps(value, allow_nan=False) if _is_json(value) else None
+            text = encode(value) if _is_json(value) else None
             if text is not None and len(text) <= MAX_JSON:
                 send({**facts, "kind": "json", "value": value}, b"")
                 return

@@ -7,9 +7,14 @@ it never waits for the worker, a caller or the host, so that none of them can ho
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from contextlib import suppress
+from _signal import (  # type: ignore[import-not-found]  # signal is slow to import
+    SIG_IGN,
+    SIGCHLD,
+    SIGINT,
+    set_wakeup_fd,
+)
+from _signal import signal as set_handler
 from time import monotonic, sleep
 
 from .child import Child
@@ -26,6 +31,7 @@ from .processes import (
     describe_end,
     reap_ended,
 )
+from .quiet import suppress
 from .relay import Relay
 
 TYPE_CHECKING = False
@@ -56,7 +62,7 @@ class Supervisor:
         os.set_blocking(to_host, False)
         self._loop = Loop()
         self._host = Outbox(self._loop, to_host, self._leave, self._unpause)
-        self._parser = Parser(MAX_JSON_FROM_HOST)
+        self._parser = Parser(MAX_JSON_FROM_HOST, shallow=False)
         self._processes: Processes = ContainerProcesses() if place.contained else LocalProcesses()
         self._watch_signals()
         self._deadline = self._loop.timer(self._time_is_up)
@@ -82,9 +88,9 @@ class Supervisor:
         read, write = os.pipe()
         os.set_blocking(read, False)
         os.set_blocking(write, False)
-        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # only so that the wakeup is written
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        set_wakeup_fd(write, warn_on_full_buffer=False)
+        set_handler(SIGCHLD, lambda *_: None)  # only so that the wakeup is written
+        set_handler(SIGINT, SIG_IGN)
         self._signals = read
         self._loop.on_readable(read, self._children_ended)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
+from _socket import AF_UNIX, socket
 
-from .frames import HEADER, MAX_CALL_BYTES, decode, pack
+from .frames import HEADER, MAX_CALL_BYTES, decode, encode
 
 
 class ToolError(Exception):
@@ -32,7 +31,7 @@ def _plain(value: object) -> object:
     raise TypeError(f"tools take JSON values, not {type(value).__name__}")
 
 
-def _exactly(sock: socket.socket, size: int) -> bytes:
+def _exactly(sock: socket, size: int) -> bytes:
     data = bytearray()
     while len(data) < size:
         piece = sock.recv(min(size - len(data), 1 << 20))
@@ -50,19 +49,21 @@ class Line:
 
     def call(self, name: str, arguments: dict[str, object]) -> object:
         """Ask the host and wait for its answer. Raises ToolError and EndAction."""
-        plain = json.loads(json.dumps(arguments, default=_plain))
-        frame = pack({"name": name, "args": plain})
-        if len(frame) > MAX_CALL_BYTES:
+        call = encode({"name": name, "args": arguments}, _plain)
+        if len(call) > MAX_CALL_BYTES:
             raise ToolError(
-                f"the arguments of {name}() are too large: {len(frame):,} bytes,"
+                f"the arguments of {name}() are too large: {len(call):,} bytes,"
                 f" at most {MAX_CALL_BYTES:,}; put the data into a workspace file instead"
             )
-        with socket.socket(socket.AF_UNIX) as sock:
+        sock = socket(AF_UNIX)
+        try:
             sock.connect(self._address)
-            sock.sendall(frame)
+            sock.sendall(HEADER.pack(len(call), 0) + call)
             json_size, blob_size = HEADER.unpack(_exactly(sock, 8))
             message = decode(_exactly(sock, json_size))
             blob = _exactly(sock, blob_size)
+        finally:
+            sock.close()
         if message.get("end"):
             raise EndAction
         if not message.get("ok"):

@@ -9,9 +9,12 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Iterator
 
 from .frames import Message, pack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PIECE = 1 << 18
 MAX_LISTED = 2000

@@ -28,13 +28,16 @@ from os import write as os_write
 from select import select
 from struct import Struct
 from time import monotonic
-from types import FrameType
 
 from .config import Place
 from .engine import Engine
 from .frames import HEADER, Message, decode, pack
 from .health import Health
 from .streams import Streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
 
 DAMAGED_EXIT = 71
 ANNOUNCEMENT = Struct(">q")
@@ -156,7 +159,6 @@ class Worker:
         self._warm = False
         self._sending = allocate_lock()
         self._main_thread = get_ident()
-        self._health = Health(self._engine)
 
     def _send(self, message: Message, blob: bytes | memoryview) -> None:
         """A frame that belongs to the running request; from any thread, whole or not at all."""
@@ -186,6 +188,7 @@ class Worker:
         """Work until the end."""
         channel, interrupts, pid = self._channel, self._interrupts, self._pid
         channel.send({"t": "ready"})
+        health = Health(self._engine)  # before any code of others, and while the host hears of us
         while True:
             if not self._warm:
                 self._warm_up_when_idle()
@@ -213,7 +216,7 @@ class Worker:
             if getpid() != pid:
                 _exit(0)  # a fork() of the action that came back here
             self._streams.restore()
-            if not self._health.holds(suspicious=result.get("status") == "engine"):
+            if not health.holds(suspicious=result.get("status") == "engine"):
                 _exit(DAMAGED_EXIT)
             if result.get("status") == "engine":
                 text = f"the session failed on this action ({result.pop('why')})"

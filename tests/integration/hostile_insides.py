@@ -156,6 +156,17 @@ for text in (b'[]', b'5', b'{}', b'{"name":5,"args":{}}', b'{"name":"echo","args
     try: s.sendall(frame(text)); s.recv(1000)
     except OSError: pass
 """,
+    "calls with numbers that are none": CONNECT
+    + """
+for text in (b'NaN', b'-Infinity', b'1e999', b'[1e400]', b'1' + b'0' * 5000, b'-', b'1.'):
+    s = line(); s.sendall(frame(b'{"name":"echo","args":{"x":' + text + b'}}')); s.recv(1000)
+""",
+    "calls nested to every depth": CONNECT
+    + """
+for depth in (10, 100, 300, 900, *range(950, 1050, 3), 3000, *range(9800, 10_200, 20), 50_000):
+    s = line(); x = b'[' * depth + b']' * depth
+    s.sendall(frame(b'{"name":"echo","args":{"x":' + x + b'}}')); s.recv(1000)
+""",
     "two calls on one connection": CONNECT
     + 's = line(); s.sendall(frame(b\'{"name":"wait","args":{}}\') * 50); s.recv(1000)',
     "a forged end of the action": CONNECT
