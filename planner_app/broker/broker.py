@@ -43,7 +43,7 @@ def utc_now() -> datetime:
 
 
 class Broker:
-    """Serves the calls of one run. It remembers what the run fetched and what was approved."""
+    """Serves the calls of one run. It remembers what the run fetched."""
 
     def __init__(
         self,
@@ -55,7 +55,6 @@ class Broker:
     ) -> None:
         """`search`, `pages` and `reader` may be shared by runs, and are closed by their owner."""
         web = WebTools(search, pages, reader, clock)
-        self._approvals = _Approvals()
         self._registry = Registry(modules, {**web.functions(), **session_tools.FUNCTIONS})
 
     @property
@@ -80,11 +79,11 @@ class Broker:
             raise ToolRefused("unknown", f"{name} is not a call that leaves the run")
         if function.approval == "outside":
             shown = ", ".join(f"{key}={str(value)[:80]!r}" for key, value in arguments.items())
-            if not await ctx.approve(f"call {name}", shown):  # asked anew for every call
+            if not await ctx.approve(f"call {name}", shown):
                 raise ToolRefused("approval", f"the person did not agree to {name}({shown})")
         try:
             async with asyncio.timeout(function.timeout) as limit:
-                return await tool.perform(_Call(ctx, limit, self._approvals), **arguments)
+                return await tool.perform(_Call(ctx, limit), **arguments)
         except ToolProblem:
             raise
         except TimeoutError:
@@ -98,27 +97,12 @@ class Broker:
             raise ToolFailed("internal", f"{name} broke on the host ({what})") from error
 
 
-class _Approvals:
-    """What the person said in this run, so that parallel calls ask one thing once."""
-
-    def __init__(self) -> None:
-        self._answers: dict[str, bool] = {}
-        self._turns: dict[str, asyncio.Lock] = {}
-
-    async def ask(self, what: str, detail: str, ctx: CallContext) -> bool:
-        async with self._turns.setdefault(what, asyncio.Lock()):
-            if what not in self._answers:
-                self._answers[what] = await ctx.approve(what, detail)
-            return self._answers[what]
-
-
 class _Call:
     """The call's context; the tool's time stands still while a person thinks."""
 
-    def __init__(self, inner: CallContext, limit: asyncio.Timeout, approvals: _Approvals) -> None:
+    def __init__(self, inner: CallContext, limit: asyncio.Timeout) -> None:
         self._inner = inner
         self._limit = limit
-        self._approvals = approvals
 
     @property
     def policy(self) -> NetPolicy:
@@ -148,7 +132,7 @@ class _Call:
         left = None if ends is None else ends - loop.time()
         self._limit.reschedule(None)
         try:
-            return await self._approvals.ask(what, detail, self._inner)
+            return await self._inner.approve(what, detail)
         finally:
             if left is not None and not self._limit.expired():
                 self._limit.reschedule(loop.time() + left)

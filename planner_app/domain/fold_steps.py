@@ -208,10 +208,10 @@ def _action_finished(state: RunState, event: Event, data: dict[str, Any]) -> Run
     return without_open(_without_grants(state, event), event)
 
 
-def _without_grants(state: RunState, event: Event) -> RunState:
-    """What was allowed once ends with the action that asked for it."""
+def _without_grants(state: RunState, event: Event, about: str = "") -> RunState:
+    """What was allowed once ends with the action that asked, and a call's leave with the call."""
     mine = (event.step_id, event.attempt)
-    left = tuple(grant for grant in state.granted if grant[:2] != mine)
+    left = tuple(g for g in state.granted if g[:2] != mine or not g[2].startswith(about))
     return state.model_copy(update={"granted": left}) if left != state.granted else state
 
 
@@ -228,7 +228,11 @@ def _tool_started(state: RunState, event: Event, _data: dict[str, Any]) -> RunSt
     return state.model_copy(update={"open": {**state.open, event.move_id or "": move}})
 
 
-def _tool_ended(state: RunState, event: Event, _data: dict[str, Any]) -> RunState:
+def _tool_ended(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
+    return without_open(_without_grants(state, event, f"network call {data['name']} ("), event)
+
+
+def _tool_orphaned(state: RunState, event: Event, _data: dict[str, Any]) -> RunState:
     return without_open(state, event)
 
 
@@ -248,5 +252,5 @@ HANDLERS: dict[str, Callable[[RunState, Event, dict[str, Any]], RunState]] = {
     "tool.started": _tool_started,
     "tool.finished": _tool_ended,
     "tool.failed": _tool_ended,
-    "tool.orphaned": _tool_ended,
+    "tool.orphaned": _tool_orphaned,
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from datetime import UTC, datetime
 
@@ -63,14 +62,14 @@ class _Driver:
             crew = await assemble(self._log, self._services)
         except PlannerError as error:
             return await self._end_failed(error)
-        listener = asyncio.create_task(self._listen())
+        listeners = [asyncio.create_task(self._listen()), asyncio.create_task(self._see_waits())]
         try:
             await self._take_over(crew)
             return await self._loop(crew)
         finally:
-            listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listener
+            for listener in listeners:
+                listener.cancel()
+            await asyncio.gather(*listeners, return_exceptions=True)
             await self._stop([*self._tasks])
             await crew.sessions.close()
             await self._log.settled()
@@ -175,7 +174,8 @@ class _Driver:
         timeout: float | None = None
         if wake_at is not None:
             timeout = max(0.0, (wake_at - datetime.now(UTC)).total_seconds())
-        resting = not self._tasks
+        # An action may wait for leave too; its sandbox is not kept for ever.
+        resting = not self._tasks or self._log.state.status == "waiting_user"
         if resting:
             timeout = self._wait_s if timeout is None else min(timeout, self._wait_s)
         try:
@@ -201,6 +201,13 @@ class _Driver:
             if await self._unread():
                 self._told = True
                 self._wake.set()
+
+    async def _see_waits(self) -> None:
+        """Wakes the loop when an action under way has begun to wait for a person."""
+        while True:
+            await self._log.until(lambda state: state.status == "waiting_user")
+            self._wake.set()
+            await self._log.until(lambda state: state.status != "waiting_user")
 
     async def _unread(self) -> bool:
         run_id = self._log.run_id

@@ -29,8 +29,6 @@ class RunLog:
         self.history = history
         self.run_id = run_id
         self.state = state
-        self.approved: set[str] = set()
-        """Questions that a person answered with yes while this process drives the run."""
         self._fence = fence
         self._on_event = on_event
         self._lock = asyncio.Lock()
@@ -79,8 +77,6 @@ class RunLog:
             )
             for event in events:
                 self.state = apply(self.state, event)
-                if event.type == "question.closed" and event.data["how"] == "approved":
-                    self.approved.add(event.data["question_id"])
                 if self._on_event is not None:
                     self._on_event(event)
         async with self._changed:

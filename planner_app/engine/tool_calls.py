@@ -36,6 +36,8 @@ from planner_app.domain.plan import Question
 from planner_app.engine.run_log import RunLog
 from planner_app.sandbox.session import GuestCall, GuestReply, Session
 
+HOST = "ask "
+"""How the broker's words for asking a host begin; the others are calls with effects outside."""
 MAX_ARGS_BYTES = 4 * 1024
 MAX_ARTIFACT_BYTES = 50 * 1024 * 1024
 
@@ -90,6 +92,8 @@ class ToolCalls:
         self._policy = policy
         self._seen = SeenAddresses()
         self._seen.add_text(task)
+        self.asking = asyncio.Lock()
+        """Held while it is found out whether a question has to be asked."""
         self._noted: set[int] = set()
         """Sources whose addresses count as seen already."""
 
@@ -102,7 +106,7 @@ class ToolCalls:
         if recorded is not None:
             return await self._from_record(lane, recorded)
         if not lane.live:
-            lane.missed.append(f"{call.name}({args[:100]})")
+            lane.missed.append(call.name)  # a model is told: no arguments, which may hold web text
             return GuestReply(ok=False, error="this call is not in the record")
         return await self._live(lane, call, nth)
 
@@ -250,21 +254,50 @@ class RunContext:
         self._artifacts.append((name, title, data))
 
     async def approve(self, what: str, detail: str) -> bool:
-        """Ask the person, where the run's approval mode lets a question be asked."""
-        state = self._log.state
-        if f"network {what}" in state.allowed:
-            return True
-        if state.approve == "never" or state.no_input or state.headless:
-            return False
-        question = Question(text=f"May this task {what}? {detail}"[:1000])
+        """Ask the person, where the run's approval mode lets a question be asked.
+
+        A yes to a host holds for the action that asks, one to a call with effects outside for
+        that call; either may be given for the run. What is asked already is not asked twice.
+        """
         lane = self._lane
-        draft = ask(
-            state, "network", [question], state.last_at, lane.step_id, lane.attempt, about=what
-        )
-        await self._log.append(draft)
-        asked = QuestionAsked.model_validate(draft.data).question_id
+        about = what if what.startswith(HOST) else f"{what} ({detail})"[:300]
+        async with self._calls.asking:
+            if (known := self._allowed(what, about)) is not None:
+                return known
+            state = self._log.state
+            if state.approve == "never" or state.no_input or state.headless:
+                return False
+            asked = self._open_question(about)
+            if asked is None:
+                question = Question(text=f"May this task {what}? {detail}"[:1000])
+                draft = ask(
+                    state, "network", [question], state.last_at, lane.step_id, lane.attempt, about
+                )
+                await self._log.append(draft)
+                asked = QuestionAsked.model_validate(draft.data).question_id
         await self._log.until(lambda s: asked not in s.questions or s.final is not None)
-        return asked in self._log.approved
+        return bool(self._allowed(what, about))
+
+    def _allowed(self, what: str, about: str) -> bool | None:
+        """What the person said of it, for now or for the run; None: nothing yet."""
+        state, lane = self._log.state, self._lane
+        whole = (f"network {what}", f"network {what} (")
+
+        def named(said: tuple[str, ...]) -> bool:
+            return any(one == whole[0] or one.startswith(whole[1]) for one in said)
+
+        if named(state.refused):
+            return False
+        granted = (lane.step_id, lane.attempt, f"network {about}") in state.granted
+        return True if granted or named(state.allowed) else None
+
+    def _open_question(self, about: str) -> str | None:
+        """The question that this attempt has asked about it already, before a crash perhaps."""
+        mine = (self._lane.step_id, self._lane.attempt)
+        for question in self._log.state.questions.values():
+            if question.about == about and (question.step_id, question.attempt) == mine:
+                return question.id
+        return None
 
     def _session(self) -> Session:
         if self._lane.session is None:
