@@ -65,6 +65,12 @@ def find_keys(env: Mapping[str, str]) -> dict[str, Key]:
     return keys_in_environment(env) or keys_in_keyring(key_variables())
 
 
+def all_keys(env: Mapping[str, str]) -> dict[str, Key]:
+    """Every key that can be had: the environment's, and the keyring's for the others."""
+    found = keys_in_environment(env)
+    return keys_in_keyring(name for name in key_variables() if name not in found) | found
+
+
 def check_key_for(model: str, env: Mapping[str, str]) -> Key | None:
     """The key that a model needs; None when it needs none that we know of.
 

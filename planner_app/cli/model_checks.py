@@ -4,24 +4,49 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import time
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from planner_app.cli.context import Context, emit, one_line
-from planner_app.domain.errors import ModelMissing, PlannerError
-from planner_app.domain.teams import ROLES
+from planner_app.cli.context import Context, emit, one_line, say
+from planner_app.domain.errors import KeyMissing, ModelMissing, PlannerError
+from planner_app.domain.teams import NEEDS_NO_KEY, ROLES, provider_of
 
 if TYPE_CHECKING:
     from planner_app.domain.teams import LocalServer
-    from planner_app.models.port import Delta, ModelClient, ModelSpec
+    from planner_app.models.memory import Known as Remembered
+    from planner_app.models.memory import Memory
+    from planner_app.models.port import ModelClient, ModelSpec
+    from planner_app.models.prices import Price
     from planner_app.settings import Settings
     from planner_app.settings_keys import Key
 
-CHECK_SECONDS = 60.0
-CHECK_TOKENS = 1024
-"""Enough for a reasoning model to think a little and answer in one word."""
 MISSING = 4
+FAILURES = {
+    "refused": "not running",
+    "dns": "unknown host",
+    "tls": "no secure connection",
+    "connection": "connection broke",
+    "timeout": "too slow",
+    "deadline": "too slow",
+    "auth": "key refused",
+    "forbidden": "not allowed",
+    "not_found": "unknown model",
+    "unknown_model": "unknown provider",
+    "bad_request": "request refused",
+    "rate_limited": "rate limit",
+    "overloaded": "overloaded",
+    "server": "server error",
+    "context_overflow": "window too small",
+    "content_policy": "refused by policy",
+    "empty": "empty reply",
+    "malformed_stream": "no model server",
+    "cut_stream": "cut off",
+    "too_long": "endless reply",
+    "quota": "no credit",
+}
+"""What keeps a model from answering, by the kind of error, in a word or two."""
+JSON_WORDS = {"native_schema": "by schema", "json_object": "as object", "prompt": "by words"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +62,14 @@ class Known:
     key: str
     """`KEY is set`, what is wrong with it, or that none is needed."""
     api_base: str | None
+    price: str
+    """US dollars for a million tokens, with who says so, or `unknown`."""
+    found: str
+    """What an earlier check or call found, with its date; empty: nothing yet."""
+    warnings: tuple[str, ...]
+    """That it will be withdrawn, or that nobody knows the name."""
+    problem: str = ""
+    """Why it cannot be asked at all; empty: it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +80,18 @@ class Answered:
     ok: bool
     text: str
     """One line for people."""
+    failure: str = ""
+    """What kept it from answering, in a word or two; empty: nothing."""
     reasons: bool | None = None
     """Whether it showed or counted thoughts; None: it did not answer."""
     streams: bool | None = None
-    json_mode: str = ""
+    json_mode: str | None = None
+    """How it really gave JSON; None: it gave none."""
     price_known: bool | None = None
     first_token_ms: float | None = None
     ms: float | None = None
+    usd: float | None = None
+    """What the check cost; None: unknown."""
 
 
 def show(args: argparse.Namespace, context: Context) -> int:
@@ -62,11 +100,14 @@ def show(args: argparse.Namespace, context: Context) -> int:
     from planner_app.settings_keys import find_keys
 
     settings = context.settings()
+    look = Look(settings, context, getattr(args, "team", None))
     keys = find_keys(context.env)
     servers = find_servers()
-    why, roles = _roles(args, settings, context)
-    known = [_known(name, role, settings, args, keys) for name, role in roles.items()]
-    answers = asyncio.run(_check_all(known, settings, keys)) if args.check else []
+    why, roles = look.roles(args, servers)
+    known = [look.known(name, role) for name, role in roles.items()]
+    if args.check and not args.json:
+        say(f"asks {len(known)} model{'' if len(known) == 1 else 's'} a small thing")
+    answers = asyncio.run(look.check_all(known)) if args.check else []
     failed = any(not answer.ok for answer in answers) or (not roles and args.check)
     if args.json:
         emit(
@@ -79,124 +120,191 @@ def show(args: argparse.Namespace, context: Context) -> int:
             }
         )
         return MISSING if failed else 0
-    print(one_line(why))
-    for model in known:
-        print(f"{', '.join(model.roles) or 'model':<28} {model.name}")
-        print(f"    profile {model.family} ({model.why}); {model.key}")
-    _print_found(keys, servers)
+    if not args.check:
+        print(one_line(why))
+        for model in known:
+            _print_known(model)
+        _print_found(keys, servers)
+    elif not known:
+        print(one_line(why))
     for answer in answers:
-        print(f"{'ok' if answer.ok else '!!'}  {answer.name}: {one_line(answer.text)}")
+        print(f"{'ok' if answer.ok else '!!'}  {one_line(answer.name)}: {one_line(answer.text)}")
     return MISSING if failed else 0
 
 
-def _roles(
-    args: argparse.Namespace, settings: Settings, context: Context
-) -> tuple[str, dict[str, tuple[str, ...]]]:
-    """One line on the team, and each model with the roles that it plays."""
-    from planner_app.cli.team import settle_team
+class Look:
+    """Looks at models under one set of settings."""
 
-    if args.names:
-        return "the models that you named", dict.fromkeys(args.names, ())
-    try:
-        team = settle_team(args, settings, context.env)
-    except ModelMissing as error:
-        return f"no team: {error}", {}
-    by_model: dict[str, tuple[str, ...]] = {}
-    for role, model in team.models.items():
-        by_model[model] = (*by_model.get(model, ()), role)
-    return f"team {team.name}: {team.why}", by_model
+    def __init__(self, settings: Settings, context: Context, team: str | None) -> None:
+        from planner_app.models.memory import Memory
+        from planner_app.models.profiles import ProfileBook
 
+        self._settings = settings
+        self._context = context
+        self._team = settings.teams.get(team or settings.team)
+        self._book = ProfileBook.load(settings.paths.profiles_file)
+        self._memory: Memory = Memory(settings.paths.models_file)
+        self._bases: dict[str, str] = {}
 
-def _known(
-    name: str,
-    roles: tuple[str, ...],
-    settings: Settings,
-    args: argparse.Namespace,
-    keys: dict[str, Key],
-) -> Known:
-    from planner_app.domain.teams import provider_of
-    from planner_app.models.profiles import ProfileBook
+    def roles(
+        self, args: argparse.Namespace, servers: list[LocalServer]
+    ) -> tuple[str, dict[str, tuple[str, ...]]]:
+        """One line on the team, and each model with the roles that it plays."""
+        from planner_app.cli.team import settle_team
 
-    match = ProfileBook.load(settings.paths.profiles_file).explain(name)
-    base = _spec(name, settings, args).api_base
-    provider = provider_of(name)
-    if provider is None or base is not None:
-        key_text = "needs no key that we know of"
-    else:
-        key = next(
-            (keys[v] for v in (provider.variable, *provider.other_variables) if v in keys), None
+        self._bases = {name: s.api_base for s in reversed(servers) for name in s.models}
+        if args.names:
+            return "the models that you named", dict.fromkeys(args.names, ())
+        try:
+            team = settle_team(args, self._settings, self._context.env)
+        except ModelMissing as error:
+            return f"no team: {error}", {}
+        by_model: dict[str, tuple[str, ...]] = {}
+        for role, model in team.models.items():
+            by_model[model] = (*by_model.get(model, ()), role)
+        return f"team {team.name}: {team.why}", by_model
+
+    def known(self, name: str, roles: tuple[str, ...]) -> Known:
+        """What is known of a model by its name."""
+        from planner_app.cli.team import name_problem, unlisted
+        from planner_app.models.price_table import withdrawal
+
+        match = self._book.explain(name)
+        spec = self._spec(name)
+        remembered = self._memory.recall(name, spec.api_base)
+        key, problem = self._key(name, spec.api_base)
+        warnings = []
+        if (wrong := name_problem(name)) is not None:
+            key, problem = str(wrong), "unknown provider"
+        elif spec.api_base is None:
+            warnings = [unlisted(name), withdrawal(name, datetime.now(UTC).date())]
+        return Known(
+            name,
+            roles,
+            match.profile.family,
+            match.why,
+            key,
+            spec.api_base,
+            _price_text(self._client({}).price(spec)),
+            _remembered_text(remembered),
+            tuple(line for line in warnings if line),
+            problem,
         )
-        key_text = f"{provider.variable} is not set" if key is None else f"{key.variable} is set"
-        if key is not None and key.problem:
-            key_text = key.problem
-    return Known(name, roles, match.profile.family, match.why, key_text, base)
+
+    async def check_all(self, known: list[Known]) -> list[Answered]:
+        """A small call to each, all at once."""
+        from planner_app.settings_keys import all_keys
+
+        client = self._client(all_keys(self._context.env))
+        try:
+            return list(await asyncio.gather(*(self._check(client, model) for model in known)))
+        finally:
+            await client.aclose()
+
+    async def _check(self, client: ModelClient, known: Known) -> Answered:
+        from planner_app.models.port import ModelError
+        from planner_app.models.probe import ask
+
+        if known.problem:
+            return Answered(known.name, False, f"{known.problem}: {known.key}", known.problem)
+        spec = self._spec(known.name)
+        priced = client.price(spec) is not None
+        try:
+            asked = await ask(client, self._memory, spec)
+        except PlannerError as error:
+            word = FAILURES.get(error.kind, error.kind) if isinstance(error, ModelError) else "bad"
+            return Answered(known.name, False, f"{word}: {error}", word, price_known=priced)
+        probe = asked.probe
+        json_said = "no JSON" if probe.json_mode is None else f"JSON {JSON_WORDS[probe.json_mode]}"
+        said = [
+            "reachable",
+            "reasons" if probe.reasons else "no reasoning seen",
+            "streams" if probe.streams else "came in one piece",
+            json_said,
+            "price known" if priced else "price unknown",
+            f"{asked.ms:.0f} ms",
+        ]
+        return Answered(
+            known.name,
+            True,
+            ", ".join(said) + "".join(f"; {line}" for line in (*asked.warnings, *known.warnings)),
+            reasons=probe.reasons,
+            streams=probe.streams,
+            json_mode=probe.json_mode,
+            price_known=priced,
+            first_token_ms=asked.first_token_ms,
+            ms=asked.ms,
+            usd=asked.usd,
+        )
+
+    def _client(self, keys: dict[str, Key]) -> ModelClient:
+        from planner_app.cli.model_client import open_models
+
+        return open_models(self._settings, keys)
+
+    def _spec(self, name: str) -> ModelSpec:
+        """The model with its address: a team's, the settings', or a local server's that serves it.
+
+        A team's address is for its roles; a model that plays none is asked at its provider's.
+        """
+        from planner_app.models.port import ModelSpec
+
+        base = self._settings.models.api_base(name)
+        team = self._team
+        if team is not None:
+            role = next((role for role in ROLES if getattr(team, role) == name), None)
+            base = (team.base_for(role, name) if role else None) or base
+        return ModelSpec(name=name, api_base=base or self._bases.get(name))
+
+    def _key(self, name: str, api_base: str | None) -> tuple[str, str]:
+        """What is to be said of a model's key, and the word for why it cannot be asked."""
+        from planner_app.settings_keys import check_key_for
+
+        provider = provider_of(name)
+        if api_base is not None or name.startswith(NEEDS_NO_KEY):
+            return "needs no key", ""
+        if provider is None:
+            return "its provider's key is not looked at here", ""
+        try:
+            key = check_key_for(name, self._context.env)
+        except KeyMissing as error:
+            if error.message.endswith("cannot be used"):
+                return error.hint, "bad key"
+            return f"{provider.variable} is not set", "no key"
+        return f"{key.variable if key else provider.variable} is set", ""
 
 
-def _spec(name: str, settings: Settings, args: argparse.Namespace | None = None) -> ModelSpec:
-    from planner_app.models.port import ModelSpec
-
-    team = settings.teams.get(getattr(args, "team", None) or settings.team)
-    base = settings.models.api_base(name)
-    if team is not None and base is None:
-        own = [role for role in ROLES if getattr(team, role) == name]
-        base = team.base_for(own[0], name) if own else None
-    return ModelSpec(name=name, api_base=base)
-
-
-async def _check_all(
-    known: list[Known], settings: Settings, keys: dict[str, Key]
-) -> list[Answered]:
-    from planner_app.cli.model_client import open_models
-
-    client = open_models(settings, keys)
-    try:
-        return list(await asyncio.gather(*(_check(client, model) for model in known)))
-    finally:
-        await client.aclose()
+def _price_text(price: Price | None) -> str:
+    if price is None:
+        return "unknown"
+    parts = [f"${price.input_usd_per_mtok:g} in", f"${price.output_usd_per_mtok:g} out"]
+    if price.cached_usd_per_mtok is not None:
+        parts.append(f"${price.cached_usd_per_mtok:g} cached")
+    if price.reasoning_usd_per_mtok is not None:
+        parts.append(f"${price.reasoning_usd_per_mtok:g} reasoning")
+    source = {"table": "litellm's table", "settings": "your settings"}[price.source]
+    return f"{', '.join(parts)} per million tokens ({source})"
 
 
-async def _check(client: ModelClient, known: Known) -> Answered:
-    """One small call: does it answer, think, stream, and what of it is known."""
-    from planner_app.models.port import Message, ModelRequest, ModelSpec, ReplyKey
+def _remembered_text(known: Remembered) -> str:
+    parts = []
+    probe = known.probe
+    if probe is not None:
+        words = "no JSON" if probe.json_mode is None else f"JSON {JSON_WORDS[probe.json_mode]}"
+        thinks = "reasons" if probe.reasons else "no reasoning seen"
+        pieces = "streams" if probe.streams else "came in one piece"
+        parts.append(f"{thinks}, {pieces}, {words} (asked {probe.at:%Y-%m-%d})")
+    parts += [f"refused {name} ({at:%Y-%m-%d})" for name, at in known.refuses.items()]
+    return "; ".join(parts)
 
-    spec = ModelSpec(name=known.name, api_base=known.api_base)
-    pieces: list[Delta] = []
-    request = ModelRequest(
-        spec=spec,
-        messages=(Message(role="user", content="Answer with the single word: ready"),),
-        max_tokens=CHECK_TOKENS,
-        deadline_s=CHECK_SECONDS,
-        key=ReplyKey(role="planner", purpose="probe", turn=1),
-    )
-    began = time.monotonic()
-    try:
-        reply = await client.complete(request, pieces.append)
-    except PlannerError as error:
-        return Answered(known.name, False, str(error))
-    ms = (time.monotonic() - began) * 1000
-    reasons = bool(reply.reasoning or reply.usage.reasoning_tokens)
-    streams = len(pieces) > 1
-    profile = client.profile(spec)
-    priced = client.price(spec) is not None
-    said = [
-        "reachable",
-        "reasons" if reasons else "no reasoning seen",
-        "streams" if streams else "came in one piece",
-        f"JSON by {profile.json_mode.replace('_', ' ')}",
-        "price known" if priced else "price unknown",
-        f"{ms:.0f} ms",
-    ]
-    return Answered(
-        known.name,
-        True,
-        ", ".join([*said, *reply.warnings]),
-        reasons,
-        streams,
-        profile.json_mode,
-        priced,
-        reply.first_token_ms,
-        ms,
-    )
+
+def _print_known(model: Known) -> None:
+    print(f"{', '.join(model.roles) or 'model':<28} {one_line(model.name)}")
+    print(f"    profile {model.family} ({one_line(model.why)}); {model.key}")
+    at = f" at {model.api_base}" if model.api_base else ""
+    print(f"    price {model.price}{at}; {model.found or 'not asked yet (--check)'}")
+    for warning in model.warnings:
+        print(f"    ! {one_line(warning)}")
 
 
 def _print_found(keys: dict[str, Key], servers: list[LocalServer]) -> None:
@@ -204,6 +312,7 @@ def _print_found(keys: dict[str, Key], servers: list[LocalServer]) -> None:
         print(f"key     {key.variable} ({key.problem or key.origin})")
     for server in servers:
         names = ", ".join(server.models[:8]) or "no models"
-        print(f"server  {server.name} at {server.api_base}: {one_line(names)}")
+        more = f" and {len(server.models) - 8} more" if len(server.models) > 8 else ""
+        print(f"server  {server.name} at {server.api_base}: {one_line(names)}{more}")
     if not keys and not servers:
         print("no keys and no local servers were found")

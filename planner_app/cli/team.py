@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from planner_app.domain.errors import BadInput
-from planner_app.domain.teams import Team, TeamChoice, choose_team
+from planner_app.domain.teams import (
+    NEEDS_NO_KEY,
+    Team,
+    TeamChoice,
+    TeamRole,
+    choose_team,
+    provider_of,
+)
 
 if TYPE_CHECKING:
     from planner_app.settings import Settings
@@ -26,6 +33,48 @@ def settle_team(args: argparse.Namespace, settings: Settings, env: Mapping[str, 
         return choose_team(choice, env)
     keys = [key.variable for key in find_keys(env).values() if not key.problem]
     return choose_team(choice, keys, () if keys else find_servers())
+
+
+def address_of(team: Team, role: TeamRole, settings: Settings) -> str | None:
+    """The address that a role's model is asked at; None: its provider's."""
+    model = team.models[role]
+    own = settings.teams.get(team.name)
+    said = own.base_for(role, model) if own is not None else None
+    return said or settings.models.api_base(model) or team.api_bases.get(model)
+
+
+def name_problem(model: str) -> BadInput | None:
+    """Why a model's name can reach nobody: unknown provider, or none; None: it may be right."""
+    from planner_app.models.price_table import bare_is_known, nearest_names, provider_is_known
+
+    if model.startswith(("scripted:", "recorded:")):
+        return None
+    provider, slash, _ = model.partition("/")
+    if slash and provider_is_known(provider):
+        return None
+    if not slash and bare_is_known(model):
+        return None
+    whose = provider_of(model)
+    near = (whose.prefix + model,) if whose is not None and not slash else nearest_names(model)
+    hint = f"did you mean {' or '.join(near)}?" if near else (
+        "write PROVIDER/MODEL, such as deepseek/deepseek-reasoner; a server of your own that "
+        f"speaks the OpenAI protocol: openai/{model[:60]} with its api_base"
+    )  # fmt: skip
+    what = f"no provider is called {provider[:60]!r}" if slash else "it names no provider"
+    return BadInput(f"the model {model[:80]!r} is not known: {what}", hint)
+
+
+def unlisted(model: str) -> str:
+    """A line that offers other names for one that litellm's table does not list; mostly empty.
+
+    Models newer than the table are not in it, so this is never more than a doubt.
+    """
+    from planner_app.models.price_table import is_listed, nearest_names
+
+    if model.startswith(NEEDS_NO_KEY) or is_listed(model):
+        return ""
+    near = nearest_names(model)
+    return f"{model} is not in litellm's table; did you mean {' or '.join(near)}?" if near else ""
 
 
 def team_choice(args: argparse.Namespace, settings: Settings) -> TeamChoice:

@@ -123,6 +123,9 @@ _FAMILIES = (
     "llama",
 )
 _SAME_FAMILY = {"qwq": "qwen", "magistral": "mistral", "gpt-oss": "gpt"}
+_REASONERS = ("deepseek-r1", "qwq", "thinking", "gpt-oss", "magistral", "qwen3", "reason")
+_CODERS = ("coder", "devstral", "codestral", "code")
+"""Words in names of local models that suit planner and executor, the best first."""
 NEEDS_NO_KEY = ("scripted:", "recorded:", "ollama/", "ollama_chat/", "hosted_vllm/", "lm_studio/")
 
 
@@ -188,8 +191,10 @@ def choose_team(
         return _found(choice, first.planner, first.executor, checker, why)
     for server in servers:
         if server.models:
-            model = server.models[0]
-            team = _found(choice, model, model, None, f"{server.name} answers at {server.api_base}")
+            planner = _first(server.models, _REASONERS)
+            executor = _first(server.models, _CODERS, planner)
+            why = f"{server.name} answers at {server.api_base}"
+            team = _found(choice, planner, executor, None, why)
             bases = {
                 name: server.api_base for name in team.models.values() if name in server.models
             }
@@ -197,10 +202,19 @@ def choose_team(
     if choice.executor:
         return _chosen(choice, choice.executor, "only an executor is named")
     raise ModelMissing(
-        "no model is configured and no key was found",
-        f"set {PROVIDERS[0].variable} or another provider's key, or name one with --planner "
-        "(`planner models` lists them); `planner run --example` needs none",
+        "no model is configured, and neither a key nor a local model server was found",
+        f"set {PROVIDERS[0].variable} or another provider's key, start Ollama, LM Studio, vLLM or "
+        "llama.cpp, or name a model with --planner; `planner run --example` needs none",
     )
+
+
+def _first(models: Sequence[str], words: Sequence[str], otherwise: str | None = None) -> str:
+    """The first model with one of these words in its name, the words in their order."""
+    for word in words:
+        for model in models:
+            if word in model.lower():
+                return model
+    return otherwise or models[0]
 
 
 def found_providers(keys: Iterable[str]) -> list[Provider]:

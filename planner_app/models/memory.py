@@ -103,6 +103,11 @@ class Memory:
 
         self._learn(_place(model, api_base), learn)
 
+    def forget(self, model: str, api_base: str | None) -> None:
+        """A model is about to be asked anew what it takes."""
+        if self.recall(model, api_base) != Known():
+            self._learn(_place(model, api_base), lambda _: Known())
+
     def probed(self, model: str, api_base: str | None, probe: Probe) -> None:
         """A model was asked, and answered so."""
         self._learn(

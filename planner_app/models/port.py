@@ -88,7 +88,7 @@ class ModelSpec(_Frozen):
     """Address of a server of one's own; None: the provider's."""
     options: dict[str, JsonValue] = Field(default_factory=dict)
     """`effort` (one of the profile's values), `temperature`, `top_p`, `top_k`, `seed`, `num_ctx`,
-    `think_mode`: they win over the profile."""
+    `think_mode`, `json`: they win over the profile."""
 
 
 class ModelRequest(_Frozen):

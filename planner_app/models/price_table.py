@@ -20,6 +20,9 @@ SOON = timedelta(days=60)
 """How long before a model is withdrawn people are warned."""
 _TABLE = "model_prices_and_context_window_backup.json"
 _PROVIDERS = ("provider_endpoints_support_backup.json", "llms/openai_like/providers.json")
+_BARE = ("openai", "anthropic", "bedrock", "bedrock_converse", "cohere_chat", "ai21",
+         "vertex_ai-language-models")  # fmt: skip
+"""Providers whose models need no prefix."""
 _PER = 1_000_000
 
 
@@ -104,6 +107,12 @@ def provider_is_known(provider: str) -> bool:
     """Whether litellm knows a provider by this name; also True when nothing can be found out."""
     known = _providers()
     return not known or provider in known
+
+
+def bare_is_known(model: str) -> bool:
+    """Whether litellm knows whose model a name without a provider is."""
+    entry = _file(_TABLE).get(model)
+    return entry is not None and entry.get("litellm_provider") in _BARE
 
 
 def is_listed(model: str) -> bool:
