@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import JsonValue
@@ -24,6 +25,34 @@ _SPLIT: dict[ThinkMode, SplitMode] = {
 }
 
 
+@dataclass(slots=True)
+class _Block:
+    """One block of signed thinking as it grows, or one that came whole."""
+
+    fields: dict[str, JsonValue]
+    thought: list[str] | None = None
+    """Pieces of its text; None: it came whole."""
+
+    @property
+    def open(self) -> bool:
+        """Whether more of it may come: its signature ends it."""
+        return self.thought is not None and not self.fields["signature"]
+
+    def add(self, text: str, signature: JsonValue) -> None:
+        """More of its text, or its signature, which may come with the whole thought again."""
+        assert self.thought is not None
+        if not (signature and text == "".join(self.thought)):
+            self.thought.append(text)
+        if signature:
+            self.fields["signature"] = signature
+
+    def whole(self) -> dict[str, JsonValue]:
+        """As the provider wants it back."""
+        if self.thought is None:
+            return self.fields
+        return {"type": "thinking", "thinking": "".join(self.thought), **self.fields}
+
+
 class Assembly:
     """Collects one reply. `limit` bounds its characters."""
 
@@ -33,8 +62,9 @@ class Assembly:
         self._on_delta = on_delta
         self._left = limit
         self._reasoning: list[str] = []
+        self._inline: list[str] = []
         self._text: list[str] = []
-        self._blocks: list[dict[str, JsonValue]] = []
+        self._blocks: list[_Block] = []
         self._signatures: list[JsonValue] = []
         self.by_field = False
         """Reasoning came in a field of its own."""
@@ -57,10 +87,11 @@ class Assembly:
         self._count(text)
         if not self.by_field:
             self.by_field = True
-            if self._assumed and not self._text and not self._reasoning:
+            if self._assumed and not self._text and not self._inline:
                 # The server splits already, so the content is not inside a thought.
                 self._splitter = ThinkSplitter("auto")
-        self._give(Delta("reasoning", text))
+        self._reasoning.append(text)
+        self._tell(Delta("reasoning", text))
 
     def add_blocks(self, blocks: Sequence[object]) -> None:
         """Pieces of signed thinking: text comes bit by bit, the signature ends a block."""
@@ -79,7 +110,7 @@ class Assembly:
         untagged = not (self._splitter.opened or self._splitter.closed or self.by_field)
         if self._assumed and untagged and finish_reason == "stop" and not self._text:
             # It ended by itself without ever closing a thought: it did not think.
-            self._text, self._reasoning = self._reasoning, []
+            self._text, self._inline = self._inline, []
             self._splitter = ThinkSplitter("off")
 
     @property
@@ -90,8 +121,12 @@ class Assembly:
 
     @property
     def reasoning(self) -> str:
-        """The thoughts."""
-        return "".join(self._reasoning)
+        """The thoughts; empty when there was nothing but white space between the tags."""
+        apart, inline = "".join(self._reasoning), "".join(self._inline)
+        if apart.strip() == inline.strip():
+            inline = ""  # some servers send the same thought both ways
+        thought = apart + inline
+        return thought if thought.strip() else ""
 
     @property
     def unclosed(self) -> bool:
@@ -100,7 +135,8 @@ class Assembly:
 
     def provider_state(self, provider: str) -> dict[str, JsonValue] | None:
         """What has to go back to the provider, or None."""
-        signed = [block for block in self._blocks if block.get("signature") or block.get("data")]
+        made = [block.whole() for block in self._blocks]
+        signed = [block for block in made if block.get("signature") or block.get("data")]
         state: dict[str, JsonValue] = {}
         if signed:
             state["thinking_blocks"] = list(signed)
@@ -114,24 +150,22 @@ class Assembly:
             raise ReplyTooLongError
 
     def _give(self, delta: Delta) -> None:
+        (self._text if delta.kind == "text" else self._inline).append(delta.text)
+        self._tell(delta)
+
+    def _tell(self, delta: Delta) -> None:
         self.started = True
-        (self._text if delta.kind == "text" else self._reasoning).append(delta.text)
         self._on_delta(delta)
 
     def _add_block(self, block: Mapping[str, JsonValue]) -> None:
         if block.get("type") != "thinking":
-            self._blocks.append(dict(block))
+            self._blocks.append(_Block(dict(block)))
             return
         current = self._blocks[-1] if self._blocks else None
-        if current is None or current.get("signature") or current.get("type") != "thinking":
-            current = {"type": "thinking", "thinking": "", "signature": ""}
+        if current is None or not current.open:
+            current = _Block({"type": "thinking", "signature": ""}, [])
             self._blocks.append(current)
-        text, signature = block.get("thinking") or "", block.get("signature")
-        # The piece with the signature may say the whole thought again.
-        if not (signature and text == current["thinking"]):
-            current["thinking"] = f"{current['thinking']}{text}"
-        if signature:
-            current["signature"] = signature
+        current.add(str(block.get("thinking") or ""), block.get("signature"))
 
 
 FinishReason = Literal["stop", "length", "content_filter"]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any, Protocol
 
+from pydantic import JsonValue
+
 from planner_app.models.accounting import cost_of, count_usage
 from planner_app.models.assembly import Assembly, ReplyTooLongError, plain_finish
 from planner_app.models.faults import Place, explain
@@ -144,7 +146,9 @@ class Call:
             async with scope:
                 reply = await litellm.acompletion(
                     model=self._place.model,
-                    messages=shape_messages(self._request.messages, self._profile, provider),
+                    messages=shape_messages(
+                        self._request.messages, self._profile, provider, self._place.model
+                    ),
                     api_base=self._place.api_base,
                     api_key=self._place.key,
                     timeout=self._request.deadline_s + 1.0,
@@ -261,13 +265,20 @@ class Call:
             usage=usage,
             cost=cost_of(usage, self._price, stream.chunks),
             model=_served_model(stream) or self._place.model,
-            provider_state=assembly.provider_state(provider),
+            provider_state=self._own(assembly, provider),
             dropped_params=tuple(params.dropped),
             first_token_ms=None if first is None else 1000 * (first - self._started),
             ms=1000 * (ended - self._started),
             unclosed_reasoning=assembly.unclosed,
             warnings=self._warnings(params, assembly),
         )
+
+    def _own(self, assembly: Assembly, provider: str) -> dict[str, JsonValue] | None:
+        """What may go back with this reply, and to whom; None: nothing."""
+        state = assembly.provider_state(provider)
+        if state is None and assembly.reasoning and self._profile.history_reasoning == "keep":
+            state = {"provider": provider}
+        return None if state is None else {**state, "model": self._place.model}
 
     def _fault(
         self, stream: _Stream, assembly: Assembly, finish: str, *, streamed: bool

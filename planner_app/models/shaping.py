@@ -19,8 +19,13 @@ _SAMPLING = ("temperature", "top_p", "top_k", "seed")
 _BUDGET_SHARE = {"low": 0.2, "medium": 0.4, "high": 0.7}
 
 
-def shape_messages(messages: Sequence[Message], profile: Profile, provider: str) -> list[Wire]:
-    """The conversation in OpenAI's form. Neighbours of one role are joined."""
+def shape_messages(
+    messages: Sequence[Message], profile: Profile, provider: str, model: str = ""
+) -> list[Wire]:
+    """The conversation in OpenAI's form. Neighbours of one role are joined.
+
+    `provider` and `model` are those that it goes to: thoughts are for their own maker only.
+    """
     system = [message.content for message in messages if message.role == "system"]
     turns = [message for message in messages if message.role != "system"]
     shaped: list[Wire] = []
@@ -36,7 +41,15 @@ def shape_messages(messages: Sequence[Message], profile: Profile, provider: str)
         if opening and turn.role == "user":
             content, opening = f"{opening}\n\n{content}", ""
         if turn.role == "assistant":
-            shaped.append(_reply(turn, profile, provider, is_last=number == last_reply))
+            wire: Wire = {"role": "assistant", "content": turn.content}
+            keeps = profile.history_reasoning == "keep"
+            in_cycle = profile.history_reasoning == "tool_cycle" and number == last_reply
+            own = _thoughts(turn, provider, model) if keeps or in_cycle else None
+            if own is not None:
+                wire |= own
+            if own is not None and keeps and turn.reasoning:
+                wire["reasoning_content"] = turn.reasoning
+            shaped.append(wire)
         elif shaped and shaped[-1]["role"] == "user":
             shaped[-1]["content"] = f"{shaped[-1]['content']}\n\n{content}"
         else:
@@ -46,23 +59,18 @@ def shape_messages(messages: Sequence[Message], profile: Profile, provider: str)
     return shaped
 
 
-def _reply(turn: Message, profile: Profile, provider: str, *, is_last: bool) -> Wire:
-    wire: Wire = {"role": "assistant", "content": turn.content}
-    if profile.history_reasoning == "drop":
-        return wire
-    if profile.history_reasoning == "keep" and turn.reasoning:
-        wire["reasoning_content"] = turn.reasoning
+def _thoughts(turn: Message, provider: str, model: str) -> Wire | None:
+    """What goes back with a reply to whoever made it; None: somebody else did.
+
+    A fallback is another model, often of another provider, and thoughts are not its business.
+    """
     state = turn.provider_state
-    # Signed thoughts are another provider's secret, and an old cycle's are not wanted back.
-    if (
-        state is not None
-        and state.get("provider") == provider
-        and (is_last or profile.history_reasoning == "keep")
-    ):
-        for name in ("thinking_blocks", "provider_specific_fields"):
-            if state.get(name):
-                wire[name] = state[name]
-    return wire
+    if state is None or state.get("provider") != provider:
+        return None
+    if model and state.get("model", model) != model:
+        return None
+    signed = ("thinking_blocks", "provider_specific_fields")
+    return {name: state[name] for name in signed if state.get(name)}
 
 
 STREAMED: Wire = {"stream": True, "stream_options": {"include_usage": True}}

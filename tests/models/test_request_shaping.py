@@ -61,8 +61,26 @@ def test_signed_thoughts_go_back_unchanged_to_their_maker_only(habit: Any, provi
     assert signed == {
         "drop": [False, False], "tool_cycle": [False, theirs], "keep": [theirs, theirs],
     }[habit]  # fmt: skip
-    assert [("reasoning_content" in reply) for reply in replies] == [habit == "keep"] * 2
+    kept = habit == "keep" and theirs
+    assert [("reasoning_content" in reply) for reply in replies] == [kept] * 2
     assert all("provider_state" not in message for message in shaped)
+
+
+def test_another_model_of_the_same_provider_gets_no_thoughts() -> None:
+    state = {**(SIGNED.provider_state or {}), "model": "anthropic/one"}
+    said = SIGNED.model_copy(update={"provider_state": state})
+    for model, mine in (("anthropic/one", True), ("anthropic/two", False)):
+        for habit in ("tool_cycle", "keep"):
+            profile = Profile(history_reasoning=habit)
+            wire = shape_messages((GOAL, said, MORE), profile, "anthropic", model)[1]
+            assert ("thinking_blocks" in wire) is mine
+            assert ("reasoning_content" in wire) is (mine and habit == "keep")
+
+
+def test_thoughts_whose_maker_nobody_noted_go_to_nobody() -> None:
+    said = Message(role="assistant", content="Plan", reasoning="thoughts")
+    wire = shape_messages((GOAL, said, MORE), Profile(history_reasoning="keep"), "openai", "m")[1]
+    assert wire == {"role": "assistant", "content": "Plan"}
 
 
 @pytest.mark.parametrize(
