@@ -68,6 +68,14 @@ def read_count(value: object) -> int:
     return int(number * factor)
 
 
+def read_number(value: object) -> float:
+    """A plain number: 2, "1.5"."""
+    number, unit = _split(value, "1.5")
+    if unit:
+        raise ValueError("use a plain number such as 1.5")
+    return number
+
+
 def read_list(value: object) -> object:
     """A list as TOML has it, or a text with commas between the words."""
     if isinstance(value, str):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -21,9 +21,9 @@ from pydantic import (
 )
 
 from planner_app.domain.catalogue import BudgetLimits
+from planner_app.settings_limits import RULES, read_limit
 from planner_app.settings_units import (
     Bytes,
-    Count,
     CountLimit,
     Minutes,
     MinutesLimit,
@@ -108,6 +108,13 @@ Address = Annotated[str, AfterValidator(_address)]
 Policy = Annotated[str, AfterValidator(_policy)]
 
 
+def _limits(value: object) -> object:
+    """Limits by name, each as the table of limits reads it."""
+    if not isinstance(value, dict):
+        raise ValueError('write it as a table: { memory = "2g", cpus = 2 }')
+    return {str(name): read_limit(str(name), number) for name, number in value.items()}
+
+
 class TeamSettings(_Section):
     """Which model plays which role."""
 
@@ -129,6 +136,11 @@ class TeamSettings(_Section):
     """Models to go on with when one is down; a plain list holds for every role."""
     options: dict[Role, dict[str, JsonValue]] = Field(default_factory=dict)
     """By role: `effort`, `temperature`, `top_p`, `seed`, ...; they win over the profile."""
+
+    sandbox: Annotated[dict[str, int | float], BeforeValidator(_limits)] = Field(
+        default_factory=dict
+    )
+    """Limits of this team's sandboxes, by their names in [sandbox] and over those there."""
 
     def base_for(self, role: Role, model: str) -> str | None:
         """The address that a model is asked at in this role; None: the provider's.
@@ -167,25 +179,40 @@ class BudgetSettings(_Section):
         )
 
 
+def _limit(name: str) -> BeforeValidator:
+    return BeforeValidator(RULES[name].number)
+
+
+def _default(name: str) -> Any:
+    return RULES[name].number(RULES[name].default)
+
+
 class SandboxSettings(_Section):
     """Where code runs and what it may use."""
 
     kind: SandboxKind = "docker"
-    memory: Bytes = 1024**3
-    """Bytes of memory for all processes of one sandbox, its tmpfs included."""
-    cpus: float = Field(default=1.0, gt=0, le=1024)
-    pids: Annotated[Count, Field(ge=8)] = 128
-    tmp: Bytes = 64 * 1024**2
-    """Size of /tmp."""
-    workspace: Bytes = 256 * 1024**2
-    """Size of the workspace."""
-    inodes: Annotated[Count, Field(ge=64)] = 20_000
-    action_seconds: Annotated[Seconds, Field(gt=0)] = 120.0
+    memory: Annotated[int, _limit("memory")] = _default("memory")
+    """Bytes of memory for all processes of one sandbox, its files included."""
+    cpus: Annotated[float, _limit("cpus")] = _default("cpus")
+    """CPUs' worth of time per second."""
+    pids: Annotated[int, _limit("pids")] = _default("pids")
+    """Processes and threads."""
+    tmp: Annotated[int, _limit("tmp")] = _default("tmp")
+    """Size of /tmp; when nobody sets it at most an eighth of the memory."""
+    workspace: Annotated[int, _limit("workspace")] = _default("workspace")
+    """Size of the workspace; when nobody sets it at most half of the memory."""
+    inodes: Annotated[int, _limit("inodes")] = _default("inodes")
+    """Files and folders in the workspace, and as many in /tmp."""
+    action_seconds: Annotated[float, _limit("action_seconds")] = _default("action_seconds")
     """Run time of one action."""
-    grace_seconds: Annotated[Seconds, Field(gt=0)] = 2.0
+    grace_seconds: Annotated[float, _limit("grace_seconds")] = _default("grace_seconds")
     """How long an interrupted action may take to stop before it is killed."""
-    output_bytes: Bytes = 1024**2
+    output_bytes: Annotated[int, _limit("output_bytes")] = _default("output_bytes")
     """Output of one action that is forwarded as it comes."""
+    tail_bytes: Annotated[int, _limit("tail_bytes")] = _default("tail_bytes")
+    """What is kept of the end of each stream over that."""
+    result_chars: Annotated[int, _limit("result_chars")] = _default("result_chars")
+    """Longest value or traceback."""
     packages: Words = ()
     """Python packages added to the image, which is then built again."""
     pool: int = Field(default=1, ge=0, le=32)
@@ -195,19 +222,9 @@ class SandboxSettings(_Section):
     preload: Words = ()
     """Modules imported before the first action, such as numpy."""
 
-    def limits(self) -> dict[str, object]:
-        """The limits by the names that `sandbox.Limits.parse` reads."""
-        return {
-            "memory_bytes": self.memory,
-            "cpus": self.cpus,
-            "pids": self.pids,
-            "tmp_bytes": self.tmp,
-            "workspace_bytes": self.workspace,
-            "inodes": self.inodes,
-            "action_seconds": self.action_seconds,
-            "grace_seconds": self.grace_seconds,
-            "output_bytes": self.output_bytes,
-        }
+    def limits(self) -> dict[str, float]:
+        """The limits that were set, by name."""
+        return self.model_dump(include=set(RULES), exclude_unset=True)
 
 
 class NetSettings(_Section):
@@ -349,6 +366,11 @@ class Values(_Section):
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     tools: ToolsSettings = Field(default_factory=ToolsSettings)
     thinking: ThinkingSettings = Field(default_factory=ThinkingSettings)
+
+    def limits(self, team: str, task: Mapping[str, float]) -> dict[str, float]:
+        """A sandbox's limits that were set: the task's over its team's over those of [sandbox]."""
+        own = self.teams.get(team)
+        return {**self.sandbox.limits(), **(own.sandbox if own else {}), **task}
 
     @model_validator(mode="after")
     def _team_names(self) -> Values:

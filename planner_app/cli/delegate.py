@@ -68,6 +68,7 @@ def prepare(args: argparse.Namespace, context: Context) -> Wanted:
     """Check flags, team, keys, prices and engine. Raises what the first missing thing raises."""
     flags = setting_flags(args)
     settings = context.settings(flags)
+    _check_limits(args, settings)
     if args.out:
         make_folder(Path(args.out))
     if args.example is not None:
@@ -191,6 +192,7 @@ def _submission(
     example: Example | None = None,
 ) -> Submission:
     from planner_app.queue import Submission
+    from planner_app.settings_limits import read_limit_flags
 
     files = tuple(Path(name) for name in args.file)
     return Submission(
@@ -206,6 +208,7 @@ def _submission(
         tools=tuple(Path(name) for name in args.tool),
         tags=tuple(args.tag),
         sandbox=settings.sandbox.kind,
+        limits=read_limit_flags(args.limit),
         no_input=args.no_input,
         headless=not args.background and not can_ask(stdin_taken=args.task == "-"),
         example=example.name if example else None,
@@ -249,6 +252,13 @@ def _not_empty(text: str) -> str:
             "put it in a file and attach it with --file",
         )
     return text
+
+
+def _check_limits(args: argparse.Namespace, settings: Settings) -> None:
+    """Raises BadInput for what no sandbox can have."""
+    from planner_app.settings_limits import read_limit_flags, settle
+
+    settle(settings.limits(args.team or settings.team, read_limit_flags(args.limit)))
 
 
 def _check_files(args: argparse.Namespace, settings: Settings) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from planner_app.cli.context import Context
@@ -24,6 +24,29 @@ class Parser(argparse.ArgumentParser):
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(**kwargs)
+
+    word_flag = ""
+    """The flag that stands for each bare word, where such words may come between other flags, as
+    argparse does not let them. Empty: bare words are as argparse takes them."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """See argparse."""
+        if self.word_flag and args is not None:
+            args = list(self._flagged(args))
+        return super().parse_known_args(args, namespace)
+
+    def _flagged(self, words: Sequence[str]) -> Iterator[str]:
+        taking = {f for a in self._actions if a.nargs is None for f in a.option_strings}
+        left = iter(words)
+        for word in left:
+            if word in taking and (value := next(left, None)) is not None:
+                yield f"{word}={value}" if word.startswith("--") else f"{word}{value}"
+            elif word == "-" or not word.startswith("-"):
+                yield f"{self.word_flag}={word}"
+            else:
+                yield word
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """The options; what is unknown is reported by the command it was given to."""

@@ -46,14 +46,36 @@ def register(commands: Commands) -> None:
     run_flags(follow)
 
 
+def limit_flag(group: argparse._ActionsContainer) -> None:
+    """`--limit`, which `run`, `continue` and `sandbox exec` share."""
+    group.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what a sandbox may use, over the team's and [sandbox]'s (repeatable): memory=2g"
+        " cpus=1.5 pids=256 tmp=64m workspace=1g inodes=50000 action_seconds=90s"
+        " grace_seconds=2s output_bytes=1m tail_bytes=8k result_chars=20000",
+    )
+
+
 def run_flags(parser: Parser) -> None:
     """The flags that `run` and `continue` share."""
     what = parser.add_argument_group("what it works on")
     what.add_argument(
-        "--file", action="append", default=[], metavar="F", help="attach (repeatable)"
+        "--file",
+        action="append",
+        default=[],
+        metavar="F",
+        help="attach (repeatable); at most 50 MB each and 200 MB in all, unless [attachments] says"
+        " otherwise",
     )
     what.add_argument(
-        "--dir", action="append", default=[], metavar="D", help="attach a folder (repeatable)"
+        "--dir",
+        action="append",
+        default=[],
+        metavar="D",
+        help="attach a folder with all below it (repeatable); at most 5,000 files in all",
     )
     what.add_argument(
         "--schema", metavar="FILE", help="a JSON Schema: the answer on stdout is JSON that fits it"
@@ -73,6 +95,7 @@ def run_flags(parser: Parser) -> None:
     bounds.add_argument("--approve", choices=APPROVE_MODES, help="when to ask you first")
     bounds.add_argument("--net", metavar="open|seen|off|HOSTS", help="where tools may go")
     bounds.add_argument("--sandbox", choices=SANDBOXES, help="where code runs")
+    limit_flag(bounds)
     bounds.add_argument("--max-usd", metavar="N", help="US dollars, or none")
     bounds.add_argument("--max-tokens", metavar="N", help="tokens in all, or none")
     bounds.add_argument("--max-minutes", metavar="N", help="working time, or none")

@@ -73,11 +73,14 @@ class RunCreated(EventData):
     mode: Literal["team", "solo"] = "team"
     max_parallel: int = 3
     attachments: list[Attachment] = Field(default_factory=list)
+    """As many as the event can hold; `run.attached` right behind it tells of the others."""
     budget: BudgetLimits = Field(default_factory=BudgetLimits)
     approve: Literal["never", "outside", "plan", "actions"] = "outside"
     net: str = "open"
     """`open`, `seen`, `off`, or host names with commas between."""
     sandbox: Literal["docker", "unsafe-host"] = "docker"
+    limits: dict[str, float] = Field(default_factory=dict)
+    """What its sandboxes may use where the task says so itself, by the names of the settings."""
     tools: dict[str, str] = Field(default_factory=dict)
     """A person's own tool modules: name to sha256 of the source, which is a blob `tool:NAME`."""
     has_schema: bool = False
@@ -95,6 +98,12 @@ class RunCreated(EventData):
     """A fork copies the parent's events up to this one; None: the run only knows its parent."""
     background: str = ""
     """For a follow-up: the earlier run's facts, answer and sources, as the planner reads them."""
+
+
+class RunAttached(EventData):
+    """Further files that came with the task. Blobs: each file by its name."""
+
+    attachments: list[Attachment]
 
 
 class RunClaimed(EventData):
@@ -655,6 +664,7 @@ class AnswerChecked(EventData):
 
 TYPES: dict[str, type[EventData]] = {
     "run.created": RunCreated,
+    "run.attached": RunAttached,
     "run.claimed": RunClaimed,
     "run.phase": RunPhase,
     "run.finished": RunFinished,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from planner_app.domain import fold_steps, fold_talk
-from planner_app.domain.catalogue import BudgetLimits, RunCreated, upcast
+from planner_app.domain.catalogue import Attachment, BudgetLimits, RunCreated, upcast
 from planner_app.domain.errors import HistoryError
 from planner_app.domain.events import Event
 from planner_app.domain.plan import Facts, Plan
@@ -68,6 +68,11 @@ def _created(event: Event) -> RunState:
         last_seq=1,
         **{name: getattr(data, name) for name in same},
     )
+
+
+def _run_attached(state: RunState, _event: Event, data: dict[str, Any]) -> RunState:
+    more = tuple(Attachment.model_validate(item) for item in data["attachments"])
+    return state.model_copy(update={"attachments": (*state.attachments, *more)})
 
 
 def _run_claimed(state: RunState, event: Event, data: dict[str, Any]) -> RunState:
@@ -224,6 +229,7 @@ def _artifact_saved(state: RunState, event: Event, data: dict[str, Any]) -> RunS
 
 
 _HANDLERS: dict[str, _Handler] = {
+    "run.attached": _run_attached,
     "run.claimed": _run_claimed,
     "run.phase": _run_phase,
     "run.finished": _run_finished,

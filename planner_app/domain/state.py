@@ -274,6 +274,7 @@ class RunState(_Frozen):
     approve: Literal["never", "outside", "plan", "actions"] = "outside"
     net: str = "open"
     sandbox: Literal["docker", "unsafe-host"] = "docker"
+    limits: dict[str, float] = Field(default_factory=dict)
     tools: dict[str, str] = Field(default_factory=dict)
     has_schema: bool = False
     no_input: bool = False

@@ -67,7 +67,7 @@ async def assemble(log: RunLog, services: Services) -> Crew:
     launcher = await services.launcher(state.sandbox)
     tools = ToolCalls(log, broker, parse_policy(state.net), task)
     guests = tuple(GuestModule(module.name, module.source) for module in modules)
-    limits = services.limits()
+    limits = services.limits(state.team, state.limits)
     labels = {"task": state.task_id}
     sessions = Sessions(log, launcher, limits, guests, tools, labels, services.scrub)
     around = Surroundings(

@@ -154,9 +154,9 @@ class Services:
                 self._launchers[kind] = await open_launcher(kind, self._sandbox_options())
             return self._launchers[kind]
 
-    def limits(self) -> Limits:
-        """What one sandbox may use."""
-        return Limits.parse(self.settings.sandbox.limits())
+    def limits(self, team: str, task: Mapping[str, float]) -> Limits:
+        """What one sandbox of a team may use, in a task with limits of its own."""
+        return Limits.parse(self.settings.limits(team, task))
 
     def _sandbox_options(self) -> SandboxOptions:
         sandbox = self.settings.sandbox
@@ -166,7 +166,7 @@ class Services:
             pool_size=sandbox.pool,
             runtime=sandbox.runtime or "",
             preload=sandbox.preload,
-            limits=self.limits(),
+            limits=self.limits(self.settings.team, {}),
         )
 
     # --- tools ---------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ class Earlier:
     net: str
     attachments: tuple[Attachment, ...]
     """Its own, and what it produced under `earlier/`."""
+    limits: dict[str, float]
+    """What its sandboxes may use."""
     background: str
     """Task, facts, answer and sources, for the planner to read."""
 
@@ -46,6 +48,7 @@ def read_earlier(history: History, run_id: str) -> Earlier:
         task_id=row.task_id,
         net=created.data["net"],
         attachments=tuple(attached),
+        limits=created.data.get("limits", {}),
         background=_background(events, _sources(history, run_id)),
     )
 

@@ -26,6 +26,7 @@ from planner_app.queue.followup import Earlier, read_earlier
 from planner_app.queue.leases import take
 from planner_app.queue.port import Lease
 from planner_app.settings import Settings
+from planner_app.settings_limits import settle
 
 MAX_TEXT = 100_000
 _MAX_SMALL_FILE = 256 * 1024
@@ -53,6 +54,8 @@ class Submission:
     """The person's own tool modules."""
     tags: tuple[str, ...] = ()
     sandbox: Literal["docker", "unsafe-host"] | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """Limits of its sandboxes by name, over its team's and those of [sandbox]."""
     no_input: bool = False
     headless: bool = False
     example: str | None = None
@@ -96,8 +99,10 @@ def submit(
     text = _checked_text(wanted.text)
     team, models = _team(wanted, settings)
     budget = _checked_budget(wanted.budget or settings.budget.limits())
-    tags = tuple(_checked_tag(tag) for tag in wanted.tags)
     earlier = read_earlier(history, wanted.follow_up_of) if wanted.follow_up_of else None
+    limits = {**(earlier.limits if earlier else {}), **wanted.limits}
+    settle(settings.limits(team, limits))
+    tags = tuple(_checked_tag(tag) for tag in wanted.tags)
     net = _net(wanted.net) if wanted.net is not None else None
     parts = _Parts()
     scrubbed = Scrubber.from_env(os.environ).text(text)
@@ -121,6 +126,7 @@ def submit(
         approve=wanted.approve or settings.approve.mode,
         net=net or (earlier.net if earlier else settings.net.policy_for(bool(parts.attached))),
         sandbox=wanted.sandbox or settings.sandbox.kind,
+        limits=limits,
         tools=parts.tools,
         has_schema="schema" in parts.blobs,
         no_input=wanted.no_input,

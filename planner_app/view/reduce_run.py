@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from planner_app.view import fields, figures
 from planner_app.view.clean import clean, clip, one_line
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from planner_app.domain.events import Event
 
 HEAD = 160
+MAX_FILE_NOTES = 20
 _ROLES = ("planner", "executor", "checker")
 
 
@@ -34,19 +36,13 @@ def created(view: RunView, event: Event) -> RunView:
     models = fields.table(data, "models")
     ordered = [role for role in _ROLES if role in models]
     ordered += [role for role in models if role not in _ROLES]
-    files = fields.tables(data, "attachments")
-    notes = tuple(
-        f"attached {one_line(fields.text(file, 'name'))}, "
-        f"{figures.size(fields.whole(file, 'bytes'))}"
-        for file in files
-    )
     entry = entry_of(
         event,
         "task",
         "task",
         head=clip(first, HEAD),
         bodies=(Body("task", event.blobs.get("text"), text),),
-        notes=notes,
+        notes=_attached(data),
     )
     view = replace(
         view,
@@ -66,6 +62,25 @@ def created(view: RunView, event: Event) -> RunView:
         created_at=event.at,
     )
     return add(view, replace(entry, actor="user"))
+
+
+def files_attached(view: RunView, event: Event) -> RunView:
+    """More files than the task's own event holds."""
+    count = len(fields.tables(event.data, "attachments"))
+    head = f"{figures.number_of(count, 'further file')} attached"
+    entry = entry_of(event, "task", head, notes=_attached(event.data))
+    return add(view, replace(entry, actor="user"))
+
+
+def _attached(data: Mapping[str, Any]) -> tuple[str, ...]:
+    files = fields.tables(data, "attachments")
+    notes = [
+        f"attached {one_line(fields.text(file, 'name'))}, "
+        f"{figures.size(fields.whole(file, 'bytes'))}"
+        for file in files[:MAX_FILE_NOTES]
+    ]
+    more = [f"and {len(files) - MAX_FILE_NOTES} more"] if len(files) > MAX_FILE_NOTES else []
+    return (*notes, *more)
 
 
 def claimed(view: RunView, event: Event) -> RunView:

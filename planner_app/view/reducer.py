@@ -23,6 +23,7 @@ _Handler = Callable[[RunView, "Event"], RunView]
 
 _HANDLERS: Final[dict[str, _Handler]] = {
     "run.created": run.created,
+    "run.attached": run.files_attached,
     "run.claimed": run.claimed,
     "run.phase": run.phase,
     "run.finished": run.finished,

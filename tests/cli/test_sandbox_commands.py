@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+LOOK = """
+import json, os
+from pathlib import Path
+
+def first(*names):
+    root = Path("/sys/fs/cgroup")
+    return next((root / n).read_text().split() for n in names if (root / n).exists())
+
+quota = first("cpu.max", "cpu/cpu.cfs_quota_us") + first("cpu.max", "cpu/cpu.cfs_period_us")[-1:]
+files = {p: os.statvfs(p) for p in ("/tmp", "/workspace")}
+print(json.dumps({
+    "memory": int(first("memory.max", "memory/memory.limit_in_bytes")[0]),
+    "pids": int(first("pids.max", "pids/pids.max")[0]),
+    "cpus": int(quota[0]) / int(quota[-1]),
+    **{p: [s.f_blocks * s.f_frsize, s.f_files] for p, s in files.items()},
+}))
+True
+"""
 LOCAL = ("--sandbox", "unsafe-host")
 
 
@@ -40,6 +59,50 @@ def test_state_goes_from_file_to_file_and_an_error_is_exit_1(planner, files) -> 
     assert all(set(row) >= promised for row in (one, two, three, four))
 
 
+def test_files_and_typed_codes_run_in_the_order_given(planner, files) -> None:
+    typed = ("-c", "x = 1", "two.py", "--json", "-c", "-x", "four.py", "-")
+    done = planner("sandbox", "exec", *LOCAL, *typed, stdin="x * 100")
+    rows = _observations(done)
+    assert [row["action"] for row in rows] == ["-c", "two.py", "-c", "four.py", "-"]
+    assert [row["value"] for row in rows] == [None, "3", "-1", "1", "100"]
+
+
+def test_what_loses_the_variables_says_so_and_the_next_action_runs(planner, files) -> None:
+    lost = "import os\nos._exit(3)"
+    done = planner("sandbox", "exec", "one.py", "-c", lost, "-c", "1+1", *LOCAL, "--json")
+    rows = _observations(done)
+    assert [(row["status"], row["state_lost"]) for row in rows] == [
+        ("ok", False),
+        ("died", True),
+        ("ok", False),
+    ]
+    assert rows[2]["value"] == "2"
+
+
+def test_code_over_a_sessions_bound_is_an_observation(planner, folder: Path) -> None:
+    (folder / "long.py").write_text("x = 1\n" * 900_000, encoding="utf-8")
+    done = planner("sandbox", "exec", "long.py", "-c", "1+1", *LOCAL, "--json")
+    long, short = _observations(done)
+    assert (long["error"]["name"], short["value"]) == ("ActionTooLong", "2")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "there is nothing to run"),
+        (("-c", "1", "--limit", "memory=12 parsecs"), "memory cannot be '12 parsecs'"),
+        (("-c", "1", "--limit", "memmory=1g"), "did you mean memory?"),
+        (("-c", "1", "--timeout", "soon"), "action_seconds cannot be 'soon'"),
+        (("-c", "1", "--team", "none"), "there is no team 'none'"),
+        (("a\nb.py",), "a b.py cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_line(typed, words: tuple[str, ...], told: str) -> None:
+    done = typed("sandbox", "exec", *LOCAL, *words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert told in done.stderr
+
+
 def test_people_read_output_and_value_on_stdout(planner, files) -> None:
     done = planner("sandbox", "exec", "one.py", "two.py", *LOCAL)
     assert (done.returncode, done.stdout) == (0, "set\n1\n42\n")
@@ -64,7 +127,7 @@ def test_ctrl_c_stops_the_action_and_exits_130(at_terminal, folder: Path) -> Non
     assert (code_, "never" in out) == (130, False)
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe", b"x" * 5_000_001], ids=["binary", "huge"])
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"x" * 16_000_001], ids=["binary", "huge"])
 def test_what_is_no_code_is_bad_input(planner, folder: Path, data: bytes) -> None:
     (folder / "bad.py").write_bytes(data)
     done = planner("sandbox", "exec", "bad.py", *LOCAL)
@@ -81,6 +144,32 @@ def test_a_figure_comes_back_as_png_from_a_container(planner, folder: Path) -> N
     (row,) = _observations(done)
     assert done.returncode == 0, done.stderr
     assert [image["mime"] for image in row["images"]] == ["image/png"]
+
+
+@pytest.mark.docker
+def test_limits_hold_in_the_container_the_tasks_over_the_teams_over_the_settings(
+    planner, folder: Path
+) -> None:
+    home = Path(os.environ["PLANNER_HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "config.toml").write_text(
+        '[sandbox]\nmemory = "300m"\npids = 50\ntmp = "20m"\n[teams.big.sandbox]\npids = 60\n'
+        'inodes = 500\nworkspace = "30m"\n',
+        encoding="utf-8",
+    )
+    (folder / "look.py").write_text(LOOK, encoding="utf-8")
+    flags = ("--team", "big", "--limit", "inodes=700", "--limit", "cpus=0.5", "--timeout", "20s")
+    done = planner("sandbox", "exec", "look.py", *flags, "--json")
+    (row,) = _observations(done)
+    assert row["value"], row
+    mib = 1024**2
+    assert json.loads(row["stdout"]) == {
+        "memory": 300 * mib,
+        "pids": 60,
+        "cpus": 0.5,
+        "/tmp": [20 * mib, 700],
+        "/workspace": [30 * mib, 700],
+    }
 
 
 @pytest.mark.docker

@@ -32,6 +32,8 @@ def tell() -> Story:
         tags=["towers"],
         claimed=False,
     )
+    more = c.RunAttached(attachments=[c.Attachment(name="a.txt", sha256="6" * 64, bytes=3)])
+    _fact(story, more, actor="user")
     story.claim()
     _planned(story)
     _acted(story)
