@@ -1,6 +1,6 @@
 """Attaches to a container's stdio: an upgraded HTTP connection on asyncio streams.
 
-Over a unix socket, TCP, TLS, or the pipes of an ssh that reaches the engine's own socket.
+Over a unix socket, TCP or TLS: the library's own stream speaks no TLS, and needs threads.
 """
 
 from __future__ import annotations
@@ -127,40 +127,11 @@ async def _connect(endpoint: Endpoint) -> _Upgraded:
     parts = urlsplit(endpoint.url)
     if parts.scheme == "unix":
         return _Upgraded(*await asyncio.open_unix_connection(parts.path, limit=HEAD_LIMIT))
-    if parts.scheme == "ssh":
-        return await _connect_by_ssh(endpoint)
     secure = endpoint.tls()
     port = parts.port or (2376 if secure else 2375)
     return _Upgraded(
         *await asyncio.open_connection(parts.hostname, port, ssl=secure, limit=HEAD_LIMIT)
     )
-
-
-class _BySsh(_Upgraded):
-    """The pipes of an ssh process, which ends with the connection."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdin is None or process.stdout is None:
-            raise OSError("ssh has no pipes")
-        super().__init__(process.stdout, process.stdin)
-        self._process = process
-
-    def close(self) -> None:
-        super().close()
-        if self._process.returncode is None:
-            self._process.kill()
-
-
-async def _connect_by_ssh(endpoint: Endpoint) -> _Upgraded:
-    process = await asyncio.create_subprocess_exec(
-        *endpoint.ssh_command(),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        limit=HEAD_LIMIT,
-        start_new_session=True,  # Ctrl-C is for us
-    )
-    return _BySsh(process)
 
 
 async def _upgrade(engine: Engine, container: str) -> _Upgraded:

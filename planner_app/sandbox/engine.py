@@ -6,7 +6,9 @@ Everything a container may and may not do is said here, in one place.
 from __future__ import annotations
 
 import os
+import resource
 import secrets
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +19,13 @@ from planner_app.domain.errors import EngineMissing, ImageMissing, SandboxError
 from planner_app.sandbox.engine_client import (
     DOCTOR,
     ENGINE_SECONDS,
+    asked,
+    client_of,
     no_answer,
     one_line,
-    open_client,
 )
-from planner_app.sandbox.engine_endpoint import Endpoint, find_endpoint, ping
-from planner_app.sandbox.limits import MIB, Limits
+from planner_app.sandbox.engine_endpoint import Endpoint, find_endpoint
+from planner_app.sandbox.limits import Limits
 from planner_app.sandbox.options import APP_LABEL, SandboxOptions
 
 if TYPE_CHECKING:
@@ -47,23 +50,22 @@ class Engine:
     endpoint: Endpoint
     image: str
     """Tag of the sandbox image, which is there."""
+    is_podman: bool = False
 
 
 def connect(options: SandboxOptions) -> Engine:
     """Reach the engine and look for the image; blocks. Raises EngineMissing, ImageMissing."""
     endpoint = find_endpoint()
-    answer = ping(endpoint, ENGINE_SECONDS)
-    if answer.kind != "ok":
-        raise EngineMissing(answer.why, DOCTOR)
+    answer = asked(endpoint, ENGINE_SECONDS)
 
     from planner_app.sandbox.image import image_tag
     from planner_app.sandbox.image_build import has_image
 
-    client = open_client(endpoint, ENGINE_SECONDS)
+    client = client_of(endpoint, answer, ENGINE_SECONDS)
     image = options.image or image_tag(options.packages)
     if not has_image(client, image):
         raise ImageMissing("the sandbox image is not built yet", "run: planner sandbox build")
-    return Engine(client, endpoint, image)
+    return Engine(client, endpoint, image, answer.is_podman)
 
 
 @contextmanager
@@ -152,7 +154,7 @@ def create(
                 HOME: options.home_label,
                 OWNER: owner_mark(),
             },
-            host_config=api.create_host_config(**_host_config(options, limits)),
+            host_config=api.create_host_config(**_host_config(engine, options, limits)),
         )
     return str(made["Id"])
 
@@ -171,13 +173,12 @@ def _environment(options: SandboxOptions) -> dict[str, str]:
     }
 
 
-def _host_config(options: SandboxOptions, limits: Limits) -> dict[str, Any]:
+def _host_config(engine: Engine, options: SandboxOptions, limits: Limits) -> dict[str, Any]:
     from docker.types import LogConfig, Ulimit
 
-    # Files in a tmpfs are memory: were they allowed all of it, a full disk would kill every
-    # process that comes after, and no reset would help.
-    workspace = min(limits.workspace_bytes, limits.memory_bytes // 2)
-    tmp = min(limits.tmp_bytes, limits.memory_bytes // 8)
+    tmp, workspace = limits.file_bytes()
+    # Podman knows no such option; there the memory limit holds the inodes, too.
+    inodes = None if engine.is_podman else limits.inodes
     config: dict[str, Any] = {
         "auto_remove": True,
         "network_mode": "none",
@@ -193,21 +194,38 @@ def _host_config(options: SandboxOptions, limits: Limits) -> dict[str, Any]:
         "shm_size": SHARED_MEMORY,
         "log_config": LogConfig(type="none"),
         "tmpfs": {
-            "/tmp": _tmpfs(tmp, limits.inodes),  # noqa: S108 - inside the container
-            "/workspace": _tmpfs(workspace, limits.inodes),
+            "/tmp": _tmpfs(tmp, inodes),  # noqa: S108 - inside the container
+            "/workspace": _tmpfs(workspace, inodes),
         },
-        "ulimits": [
-            Ulimit(name="nofile", soft=OPEN_FILES, hard=OPEN_FILES),
-            Ulimit(name="core", soft=0, hard=0),
-        ],
+        "ulimits": [Ulimit(name=n, soft=m, hard=m) for n, m in _ulimits(engine).items()],
     }
+    if engine.is_podman:  # it would put a folder there that all may write to
+        config["tmpfs"]["/var/tmp"] = "ro,nosuid,nodev,size=4k,mode=755"  # noqa: S108
     if options.runtime:
         config["runtime"] = options.runtime
     return config
 
 
-def _tmpfs(size: int, inodes: int) -> str:
-    return f"rw,nosuid,nodev,size={max(size, MIB)},mode=1777,nr_inodes={inodes}"
+def _ulimits(engine: Engine) -> dict[str, int]:
+    limits = {"nofile": OPEN_FILES, "core": 0}
+    local = engine.endpoint.url.startswith("unix://") and sys.platform == "linux"
+    if engine.is_podman and local:
+        limits["nproc"] = _most_processes()
+    return limits
+
+
+def _most_processes() -> int:
+    """As many as this machine allows anyone: it counts per user, over all sandboxes, so it is no
+    bound for one of them. Podman has to be told, since it asks for a million of its own, and
+    where root may not raise limits it then starts nothing."""
+    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    most = int(Path("/proc/sys/kernel/pid_max").read_text())
+    return most if hard == resource.RLIM_INFINITY else min(most, hard)
+
+
+def _tmpfs(size: int, inodes: int | None) -> str:
+    options = f"rw,nosuid,nodev,size={size},mode=1777"
+    return options if inodes is None else f"{options},nr_inodes={inodes}"
 
 
 def start(engine: Engine, container: str) -> None:

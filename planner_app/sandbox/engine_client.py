@@ -1,7 +1,8 @@
 """Opens the engine's own library where the engine was found, and reads its errors.
 
 One way for all, so that what is pinged, what is attached to, and what builds images is the same
-engine: the library alone would read `DOCKER_CERT_PATH` in its own way, and know no ssh.
+engine. The library alone reads the variables in its own way, and lets the environment's
+certificates for the web go before the engine's.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from planner_app.domain.errors import EngineMissing
-from planner_app.sandbox.engine_endpoint import Endpoint, find_endpoint
+from planner_app.sandbox.engine_endpoint import Endpoint, Ping, find_endpoint, ping
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -19,17 +20,29 @@ ENGINE_SECONDS = 60
 DOCTOR = "see `planner doctor` for what to do"
 
 
-def open_client(endpoint: Endpoint | None = None, seconds: int = ENGINE_SECONDS) -> DockerClient:
-    """A client of the engine at an address, None: of the one that the person chose; close it.
+def open_client() -> DockerClient:
+    """A client of the engine that the person chose; close it. Raises EngineMissing."""
+    endpoint = find_endpoint()
+    return client_of(endpoint, asked(endpoint), ENGINE_SECONDS)
 
-    Asks it for its version. Raises EngineMissing when it gives none.
+
+def asked(endpoint: Endpoint, seconds: float = ENGINE_SECONDS) -> Ping:
+    """What the engine says of itself. Raises EngineMissing when it says nothing."""
+    answer = ping(endpoint, seconds)
+    if answer.kind != "ok":
+        raise EngineMissing(answer.why, DOCTOR)
+    return answer
+
+
+def client_of(endpoint: Endpoint, answer: Ping, seconds: int) -> DockerClient:
+    """The library's client for an engine that answered; waits `seconds` for each request.
+
+    Raises EngineMissing when the library cannot use it.
     """
     import docker
-    import requests
     from docker.errors import DockerException
     from docker.tls import TLSConfig
 
-    endpoint = endpoint or find_endpoint()
     tls: TLSConfig | None = None
     try:
         if endpoint.is_tls:
@@ -40,12 +53,17 @@ def open_client(endpoint: Endpoint | None = None, seconds: int = ENGINE_SECONDS)
                 ca_cert=str(authority) if authority else None,
                 verify=endpoint.verify,
             )
-        return docker.DockerClient(
-            base_url=endpoint.url, timeout=seconds, tls=tls or False, use_ssh_client=True
+        client = docker.DockerClient(
+            base_url=endpoint.url,
+            version=answer.api_version or None,
+            timeout=seconds,
+            tls=tls or False,
         )
-    except (requests.exceptions.RequestException, DockerException) as error:
-        why = f"the container engine at {endpoint.url} cannot be used: {no_answer(error)}"
+    except DockerException as error:
+        why = f"the container engine at {endpoint.url} cannot be used: {one_line(error)}"
         raise EngineMissing(why, DOCTOR) from error
+    client.api.trust_env = False  # proxies and certificates that are meant for the web
+    return client
 
 
 def no_answer(error: BaseException) -> str:

@@ -11,10 +11,8 @@ import hashlib
 import http.client
 import json
 import os
-import shutil
 import socket
 import ssl
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,8 +20,6 @@ from urllib.parse import urlsplit
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 PING_SECONDS = 3.0
-SSH_SECONDS = 20.0
-"""Least time for an engine behind ssh: it signs in first."""
 MAX_ANSWER = 1_000_000
 
 
@@ -32,7 +28,7 @@ class Endpoint:
     """An engine's address and who chose it."""
 
     url: str
-    """unix://, tcp://, http(s):// or ssh:// address."""
+    """unix://, tcp:// or http(s):// address; others are refused when they are asked."""
     origin: Literal["DOCKER_HOST", "DOCKER_CONTEXT", "docker context", "default"]
     certificates: Path | None = None
     """Folder with ca.pem (whom to believe), cert.pem and key.pem (who we are); each may be
@@ -68,19 +64,6 @@ class Endpoint:
             context.load_cert_chain(own, self.certificate("key.pem"))
         return context
 
-    def ssh_command(self) -> list[str]:
-        """What reaches an ssh:// engine: its standard input and output are the engine's socket.
-
-        It never asks for a password, since nobody may be there to answer.
-        """
-        parts = urlsplit(self.url)
-        command = ["ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15"]
-        if parts.username:
-            command += ["-l", parts.username]
-        if parts.port:
-            command += ["-p", str(parts.port)]
-        return [*command, "--", parts.hostname or "", "docker", "system", "dial-stdio"]
-
 
 @dataclass(frozen=True, slots=True)
 class Ping:
@@ -90,6 +73,10 @@ class Ping:
     """absent: nothing listens; denied: no permission; silent: something is there and is no help."""
     why: str = ""
     version: str = ""
+    api_version: str = ""
+    """The newest version of its language that the engine speaks; empty: it did not tell."""
+    is_podman: bool = False
+    """Podman's own service, which speaks Docker's language with an accent."""
 
 
 def find_endpoint() -> Endpoint:
@@ -110,8 +97,6 @@ def ping(endpoint: Endpoint, seconds: float = PING_SECONDS) -> Ping:
     """Ask the engine for its version; never raises for an engine that is not there."""
     at = f"the container engine at {endpoint.url}"
     try:
-        if urlsplit(endpoint.url).scheme == "ssh":
-            return _ask_by_ssh(endpoint, max(seconds, SSH_SECONDS))
         return _ask(_connection(endpoint, seconds), endpoint.url)
     except PermissionError:
         return Ping("denied", f"no permission to use {at}")
@@ -138,8 +123,10 @@ def _connection(endpoint: Endpoint, seconds: float) -> http.client.HTTPConnectio
     parts = urlsplit(endpoint.url)
     if parts.scheme == "unix":
         return _UnixConnection(parts.path, seconds)
+    if parts.scheme == "ssh":
+        raise ValueError("engines are not reached by ssh; forward its socket to a local one")
     if parts.scheme not in {"tcp", "http", "https"} or not parts.hostname:
-        raise ValueError("its address is not unix://, tcp:// or ssh://")
+        raise ValueError("its address is neither unix:// nor tcp://")
     context = endpoint.tls()
     if context is None:
         return http.client.HTTPConnection(parts.hostname, parts.port or 2375, timeout=seconds)
@@ -165,27 +152,14 @@ def _answer(status: int, body: bytes, url: str) -> Ping:
         said = f"{status}: {said}" if said else f"{status}"
         return Ping("silent", f"the container engine at {url} answered {said}")
     told = json.loads(body)
-    version = told.get("Version", "") if isinstance(told, dict) else ""
-    return Ping("ok", version=str(version))
-
-
-def _ask_by_ssh(endpoint: Endpoint, seconds: float) -> Ping:
-    """One request through the person's own ssh, with its configuration and its agent."""
-    if shutil.which("ssh") is None:
-        raise ValueError("the ssh client is not on the path")
-    request = b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n"
-    try:
-        done = subprocess.run(
-            endpoint.ssh_command(), input=request, capture_output=True, timeout=seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise TimeoutError from None
-    head, _, body = done.stdout.partition(b"\r\n\r\n")
-    status = head.split(b" ", 2)[1:2]
-    if not body or not status or not status[0].isdigit():
-        said = _line(done.stderr.decode("utf-8", "replace"))
-        raise ValueError(said[-200:] or "it ended without a word")
-    return _answer(int(status[0]), body, endpoint.url)
+    if not isinstance(told, dict):
+        return Ping("ok")
+    return Ping(
+        "ok",
+        version=str(told.get("Version", "")),
+        api_version=str(told.get("ApiVersion", "")),
+        is_podman="Podman" in str(told.get("Components")),
+    )
 
 
 def _line(text: object) -> str:

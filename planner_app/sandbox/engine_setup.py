@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from planner_app.sandbox.engine_endpoint import Endpoint, Ping, find_endpoint, ping
 
@@ -153,6 +154,10 @@ def _state_of(endpoint: Endpoint, answer: Ping) -> EngineState:
         fix = "run as root, or join the engine's group: usermod -aG docker $USER, then log in again"
     elif endpoint.is_default:
         fix = FIX_NO_ENGINE if answer.kind == "absent" else "restart the engine"
+    elif endpoint.url.startswith("ssh://"):
+        there = f"ssh://{urlsplit(endpoint.url).netloc}"
+        here = "/tmp/engine.sock"  # noqa: S108 - an example, which the person changes
+        fix = f"ssh -fNT -L {here}:/var/run/docker.sock {there}, and DOCKER_HOST=unix://{here}"
     else:
         fix = f"start that engine, or unset {endpoint.origin} to use the local one"
     return EngineState(False, endpoint.url, why=answer.why, fix=fix)

@@ -37,7 +37,7 @@ def image_tag(packages: Sequence[str] = ()) -> str:
     It changes with every file of the bundled `sandbox/` tree. Raises BadInput for a package that
     is not a name with versions.
     """
-    return _Layers(bundled_dir("sandbox"), packages).image
+    return Layers(bundled_dir("sandbox"), packages).image
 
 
 def find_image(client: DockerClient, packages: Sequence[str] = ()) -> str | None:
@@ -61,7 +61,7 @@ def ensure_image(
     if tag is not None:
         return tag
     sandbox = bundled_dir("sandbox")
-    layers = _Layers(sandbox, packages)
+    layers = Layers(sandbox, packages)
     with _building_alone(say), _work_folder() as folder:
         _Builder(client, sandbox, layers, folder, say).build_missing()
     return layers.image
@@ -76,7 +76,7 @@ def remove_old_images(client: DockerClient, packages: Sequence[str] = ()) -> lis
 
     from planner_app.sandbox.image_build import PART_LABEL, engine_errors
 
-    keep = set(_Layers(bundled_dir("sandbox"), packages).all_tags())
+    keep = set(Layers(bundled_dir("sandbox"), packages).all_tags())
     removed: list[str] = []
     with engine_errors("cannot list the sandbox images"):
         for image in client.images.list(filters={"label": PART_LABEL}):
@@ -91,7 +91,7 @@ def remove_old_images(client: DockerClient, packages: Sequence[str] = ()) -> lis
     return removed
 
 
-class _Layers:
+class Layers:
     """The tags of all layers, each a hash over its recipe and the layer below."""
 
     def __init__(self, sandbox: Path, packages: Sequence[str]) -> None:
@@ -139,7 +139,7 @@ class _Builder:
     """Builds the missing layers from the lowest up."""
 
     def __init__(
-        self, client: DockerClient, sandbox: Path, layers: _Layers, folder: Path, say: Say
+        self, client: DockerClient, sandbox: Path, layers: Layers, folder: Path, say: Say
     ) -> None:
         self._client = client
         self._sandbox = sandbox

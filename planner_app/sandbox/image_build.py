@@ -93,9 +93,9 @@ def pull(client: DockerClient, reference: str) -> None:
 def import_root(client: DockerClient, archive: Path, tag: str, labels: Mapping[str, str]) -> None:
     """Make an image of one layer from a root filesystem's tar archive."""
     changes = [f"LABEL {key}={value}" for key, value in labels.items()]
-    repository, _, version = tag.rpartition(":")
     with engine_errors("cannot import the root filesystem"):
-        client.api.import_image(str(archive), repository=repository, tag=version, changes=changes)
+        # The whole name at once: Podman takes no notice of a tag beside it.
+        client.api.import_image(str(archive), repository=tag, changes=changes)
         if not has_image(client, tag):
             raise ImageMissing("the engine did not keep the imported root filesystem")
 

@@ -21,12 +21,23 @@ from typing import IO, Any
 import pytest
 
 from planner_app._bundled import bundled_dir
+from planner_app.sandbox.engine_client import asked, client_of, open_client
 from planner_app.sandbox.engine_endpoint import Endpoint, find_endpoint, ping
 from planner_app.sandbox.engine_setup import SYSTEM_FOLDERS
-from planner_app.sandbox.image import image_tag
+from planner_app.sandbox.image import Layers, ensure_image
 
 SECONDS = 30.0
-PYTHON = ("usr/bin/python3", "usr/local/bin/python3", "usr/local/lib/", "usr/lib", "lib", "bin")
+PYTHON = (
+    "usr/bin/python3",
+    "usr/local/bin/python3",
+    "usr/local/lib/",
+    "usr/lib",
+    "lib",
+    "bin",
+    "usr/bin/sh",
+    "usr/bin/dash",
+    "usr/bin/cp",
+)
 """What the guest needs of the sandbox image's base: 75 of its 890 MB."""
 
 
@@ -34,15 +45,10 @@ def only_python(member: tarfile.TarInfo) -> bool:
     return member.name.startswith(PYTHON) and not member.name.startswith("usr/lib/locale")
 
 
-def save_small_image(archive: Path) -> None:
-    """The root filesystem of a sandbox image without packages, made from the base that is here."""
-    import docker
-
-    from planner_app.sandbox.image import _Layers
-
-    sandbox = bundled_dir("sandbox")
-    with contextlib.closing(docker.from_env()) as client, archive.open("wb") as file:
-        made = client.api.create_container(_Layers(sandbox, ()).base, ["none"])
+def save_small_base(archive: Path) -> None:
+    """A root filesystem for sandboxes without packages, taken from the base that is here."""
+    with contextlib.closing(open_client()) as client, archive.open("wb") as file:
+        made = client.api.create_container(layers().base, ["none"])
         try:
             whole = IterStream(client.api.export(made["Id"], chunk_size=1 << 20))
             with (
@@ -53,9 +59,12 @@ def save_small_image(archive: Path) -> None:
                     if only_python(member):
                         content = source.extractfile(member) if member.isreg() else None
                         target.addfile(member, content)
-                target.add(sandbox / "guest", "opt/guest")
         finally:
             client.api.remove_container(made["Id"], force=True)
+
+
+def layers() -> Layers:
+    return Layers(bundled_dir("sandbox"), ())
 
 
 class IterStream:
@@ -76,13 +85,12 @@ class IterStream:
         return data[:size]
 
 
-def load_image(url: str, archive: Path) -> None:
-    """Put the small image into an engine, under the name that the program looks for."""
-    import docker
-
-    repository, _, tag = image_tag().partition(":")
-    with contextlib.closing(docker.DockerClient(base_url=url, timeout=60)) as client:
-        client.api.import_image(str(archive), repository=repository, tag=tag)
+def build_image(url: str, archive: Path) -> None:
+    """Make the program's image in an engine, on the small base instead of its packages."""
+    endpoint = Endpoint(url, "DOCKER_HOST")
+    with contextlib.closing(client_of(endpoint, asked(endpoint), 60)) as client:
+        client.api.import_image(str(archive), repository=layers().extra)
+        ensure_image(client)
 
 
 class PrivateEngine:
@@ -165,9 +173,8 @@ class PrivateEngine:
 
     def client(self) -> Any:
         """A client of the engine's own library; close it."""
-        import docker
-
-        return docker.DockerClient(base_url=self.url, timeout=20)
+        endpoint = Endpoint(self.url, "DOCKER_HOST")
+        return client_of(endpoint, asked(endpoint), 20)
 
     def close(self) -> None:
         self._holder.kill()
@@ -213,7 +220,7 @@ def private_engine(folder: Path, archive: Path, megabytes: int = 400) -> Iterato
             engine.start()
         except OSError as error:
             pytest.skip(f"no private engine can be started: {error}")
-        load_image(engine.url, archive)
+        build_image(engine.url, archive)
         yield engine
     finally:
         engine.close()

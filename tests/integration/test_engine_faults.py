@@ -26,9 +26,9 @@ from planner_app.sandbox.image import image_tag
 from tests.engine.world import Script, World, check, code, open_world, plan, report
 from tests.integration.private_engine import (
     PrivateEngine,
-    load_image,
+    build_image,
     private_engine,
-    save_small_image,
+    save_small_base,
 )
 from tests.sandbox.toolbox import Running, Toolbox, opened, spec, works
 
@@ -41,7 +41,7 @@ FOREVER = "print('on', flush=True)\nwhile True: pass"
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("image") / "small.tar"
-    save_small_image(path)
+    save_small_base(path)
     return path
 
 
@@ -131,7 +131,7 @@ async def test_an_image_removed_before_or_while_running_says_how_to_build_it(
             with pytest.raises(ImageMissing) as before:
                 await open_launcher("docker", SandboxOptions(home=tmp_path))
         finally:
-            load_image(engine.url, archive)
+            build_image(engine.url, archive)
     for caught in (later, before):
         one_clear_line(caught.value, "image", "planner sandbox build")
     assert containers(engine) == []
@@ -294,7 +294,7 @@ async def test_a_step_fails_with_the_reason_when_the_image_is_removed(
     try:
         await faulty.run(script, lambda e: e.type == "run.claimed", remove)
     finally:
-        load_image(faulty.engine.url, archive)
+        build_image(faulty.engine.url, archive)
     ends = faulty.of("attempt.finished")
     assert [end["outcome"] for end in ends] == ["failed", "failed"]
     assert all("run: planner sandbox build" in end["reason"] for end in ends)

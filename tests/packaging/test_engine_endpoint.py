@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from planner_app.sandbox.engine_endpoint import Endpoint, find_endpoint, ping
+from planner_app.sandbox.engine_setup import check_engine
 
 Serve = Callable[[bytes], str]
 
@@ -53,6 +54,28 @@ def test_tls_certificates_are_found(client_folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("DOCKER_HOST", "tcp://near:2376")
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     assert find_endpoint().certificates == client_folder
+
+
+def test_a_context_may_have_certificates_or_none(client_folder: Path) -> None:
+    add_context(client_folder, "far", "tcp://far:2376")
+    (client_folder / "config.json").write_text('{"currentContext": "far"}')
+    assert not find_endpoint().is_tls
+    key = hashlib.sha256(b"far").hexdigest()
+    folder = client_folder / "contexts" / "tls" / key / "docker"
+    folder.mkdir(parents=True)
+    assert find_endpoint() == Endpoint("tcp://far:2376", "docker context", folder)
+    assert find_endpoint().is_tls
+
+
+def test_an_engine_behind_ssh_is_refused_with_the_way_to_reach_it(
+    client_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://me@far:22")
+    state = check_engine()
+    assert not state.ok
+    assert "not reached by ssh" in state.why
+    assert "ssh -fNT -L" in state.fix
+    assert "me@far:22" in state.fix
 
 
 def test_a_context_that_does_not_exist_is_named(
