@@ -88,7 +88,7 @@ async def assemble(log: RunLog, services: Services) -> Crew:
         FurtherCalls(log, outcomes, around, services.settings.thinking),
         live,
         services.scrub,
-        services.daily_left,
+        services.daily,
         services.deadline,
         services.limiter,
         fallback,

@@ -23,6 +23,7 @@ from planner_app.domain.events import EventDraft
 from planner_app.domain.move_changes import over_budget
 from planner_app.domain.move_types import CallModel
 from planner_app.domain.state import RunState
+from planner_app.engine.daily import DailyBudget
 from planner_app.engine.further_calls import FurtherCalls
 from planner_app.engine.live import LiveStream, LiveText
 from planner_app.engine.requests import Prepared, Requests, narrower
@@ -59,7 +60,7 @@ class ModelCalls:
         further: FurtherCalls,
         live: LiveText,
         scrub: Callable[[str], str],
-        daily_left: Callable[[], float | None],
+        daily: DailyBudget,
         deadline_for: Callable[[str], float | None],
         limiter: Limiter,
         fallback: Callable[[Role], str | None],
@@ -71,16 +72,21 @@ class ModelCalls:
         self._further = further
         self._live = live
         self._scrub = scrub
-        self._daily_left = daily_left
+        self._daily = daily
         self._deadline_for = deadline_for
         self._limiter = limiter
         self._fallback = fallback
 
     async def perform(self, move: CallModel) -> None:
         """Make the call; afterwards its reply, or why there is none, is in the log."""
-        prepared = await self._started(move)
-        if prepared is None:
-            return
+        try:
+            prepared = await self._started(move)
+            if prepared is not None:
+                await self._made(move, prepared)
+        finally:
+            self._daily.release((self._log.run_id, move.id))
+
+    async def _made(self, move: CallModel, prepared: Prepared) -> None:
         with self._live.stream(move.id) as stream:
             try:
                 reply = await self._call(move, prepared, stream)
@@ -106,16 +112,27 @@ class ModelCalls:
             if refused is not None and move.purpose != "check" and _calls(self._log.state):
                 await self._fewer_calls(len(_calls(self._log.state)))
                 continue
+            if refused is None and self._others_may_need_it(prepared):
+                await self._daily.one_released()
+                continue
+            if refused is None:
+                self._daily.promise((self._log.run_id, move.id), prepared.usd)
             drafts = [refused or await self._start_draft(move, prepared)]
             if refused is not None and move.purpose in BETTERS:
                 drafts = self._further.kept(move, "the budget does not pay for a further call")
             if await self._log.append_at(seq, *drafts):
                 return prepared if refused is None else None
+            self._daily.release((self._log.run_id, move.id))
         return None
 
     async def _fewer_calls(self, now: int) -> None:
         """Waits until a call under way has ended: that may free what was reserved for it."""
         await self._log.until(lambda state: len(_calls(state)) < now)
+
+    def _others_may_need_it(self, prepared: Prepared) -> bool:
+        """Whether calls under way may yet cost what is left of the day's dollars."""
+        left, promised = self._daily.left(), self._daily.promised
+        return left is not None and promised > 0 and (prepared.usd or 0.0) > left - promised
 
     # --- before ------------------------------------------------------------------------------
 
@@ -129,7 +146,7 @@ class ModelCalls:
         short = shortage(state, now, move.purpose, tokens, usd, ahead=more)
         which: Which | None = short.which if short is not None else None
         detail = short.detail if short is not None else ""
-        left = self._daily_left()
+        left = self._daily.left()
         if which is None and left is not None and (usd or 0.0) > left:
             which, detail = "daily_usd", f"all but ${max(0.0, left):.4f} of today's budget"
         if which is None:
@@ -201,11 +218,15 @@ class ModelCalls:
             stream.write(delta.kind, delta.text)
 
         def on_retry(retry: Retry) -> None:
-            stream.restart()
             error = retry.error
+            if self._pays_no_more(move, error):
+                error.message += ", and the budget does not pay for another try"
+                raise error
+            stream.restart()
             retried = ModelRetried(
                 number=retry.number,
                 kind=error.kind,
+                status=error.status,
                 message=self._scrub(str(error))[:1000],
                 wait_s=retry.wait_s,
                 superseded=retry.superseded,
@@ -214,9 +235,28 @@ class ModelCalls:
             )
             self._log.append_soon(retried.draft(**_where(move)))
 
+        limiter = self._limiter
         return await complete_with_retry(
-            self._client, request, on_delta, on_retry, limiter=self._limiter
+            self._client,
+            request,
+            on_delta,
+            on_retry,
+            sleep=limiter.sleep,
+            clock=limiter.clock,
+            limiter=limiter,
         )
+
+    def _pays_no_more(self, move: CallModel, error: ModelError) -> bool:
+        """Whether what a failed try cost leaves too little for all that its call may still cost."""
+        state = self._log.state
+        # A further try is no further call.
+        limits = state.budget.model_copy(update={"calls": None})
+        state = state.model_copy(update={"budget": limits})
+        tokens = error.usage.prompt_tokens + error.usage.completion_tokens if error.usage else 0
+        usd = (error.cost.usd if error.cost is not None else None) or 0.0
+        left = self._daily.left()
+        short = shortage(state, datetime.now(UTC), move.purpose, tokens, usd)
+        return short is not None or (left is not None and usd + self._daily.promised > left)
 
     def _failed(self, move: CallModel, prepared: Prepared, error: ModelError) -> EventDraft:
         usage = _usage(error.usage) if error.usage is not None else ModelUsage()
@@ -230,6 +270,7 @@ class ModelCalls:
             model=prepared.spec.name,
             turn=move.turn,
             kind=error.kind,
+            status=error.status,
             message=self._scrub(str(error))[:1000],
             usage=usage,
             usd=error.cost.usd if error.cost is not None else 0.0,

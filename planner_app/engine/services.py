@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import cached_property, partial
 
 from pydantic import JsonValue
@@ -20,6 +19,7 @@ from planner_app.domain.catalogue import Role
 from planner_app.domain.errors import ModelMissing
 from planner_app.domain.state import RunState
 from planner_app.domain.teams import TeamChoice, choose_team
+from planner_app.engine.daily import DailyBudget
 from planner_app.engine.recordings import load_recording
 from planner_app.examples.library import example_folder
 from planner_app.history import History
@@ -57,6 +57,8 @@ class Services:
         self._lock = asyncio.Lock()
         self.limiter = Limiter(self._pace, clock=time.monotonic)
         """What all runs of this process keep to at each provider."""
+        self.daily = DailyBudget(lambda: self.settings.budget.daily_usd, history.spent_since)
+        """What all runs of this process keep to in a day."""
 
     def _pace(self, provider: str, model: str) -> Pace:
         return Pace(**self.settings.models.pace_of(provider, model).model_dump())
@@ -134,14 +136,6 @@ class Services:
     def deadline(self, model: str) -> float | None:
         """Seconds for one call of a model, where the settings say so."""
         return self.settings.models.timeout(model)
-
-    def daily_left(self) -> float | None:
-        """US dollars left of today's budget; None: there is none."""
-        limit = self.settings.budget.daily_usd
-        if limit is None:
-            return None
-        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return limit - self.history.spent_since(midnight)
 
     # --- sandboxes -----------------------------------------------------------------------------
 

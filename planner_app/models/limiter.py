@@ -86,8 +86,10 @@ class Limiter:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._pace_of = pace_of
-        self._clock = clock
-        self._sleep = sleep
+        self.clock = clock
+        """Seconds, for all that is waited for here."""
+        self.sleep = sleep
+        """How that is waited for."""
         self._providers: dict[str, _Provider] = {}
 
     def _of(self, provider: str, model: str = "") -> _Provider:
@@ -107,14 +109,14 @@ class Limiter:
         state = self._of(provider, model)
         async with state.calls:
             while True:
-                now = self._clock()
+                now = self.clock()
                 pause = state.until - now
                 if patience_s is not None and pause > patience_s:
                     raise PauseTooLongError(pause)
                 wait = max(pause, state.wait_s(now, tokens))
                 if wait <= 0:
                     break
-                await self._sleep(wait)
+                await self.sleep(wait)
             turn = Turn(now, tokens)
             state.turns.append(turn)
             yield turn
@@ -122,11 +124,11 @@ class Limiter:
     def pause(self, provider: str, seconds: float) -> None:
         """No call to this provider begins for so long. A shorter pause changes nothing."""
         state = self._of(provider)
-        state.until = max(state.until, self._clock() + seconds)
+        state.until = max(state.until, self.clock() + seconds)
 
     def waiting_s(self, provider: str) -> float:
         """Seconds until calls to a provider may begin; 0 when none is held back."""
-        return max(0.0, self._of(provider).until - self._clock())
+        return max(0.0, self._of(provider).until - self.clock())
 
 
 def provider_of(name: str, api_base: str | None = None) -> str:
