@@ -71,6 +71,19 @@ def all_keys(env: Mapping[str, str]) -> dict[str, Key]:
     return keys_in_keyring(name for name in key_variables() if name not in found) | found
 
 
+def needs_of(models: Iterable[str], env: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """For each key that these models take from the environment: the variables it may be in."""
+    needs: dict[tuple[str, ...], None] = {}
+    for model in models:
+        provider = provider_of(model)
+        if provider is not None:
+            names = (provider.variable, *provider.other_variables)
+            here = tuple(name for name in names if env.get(name))
+            if here:
+                needs[(*here, *(name for name in names if name not in here))] = None
+    return list(needs)
+
+
 def check_key_for(model: str, env: Mapping[str, str]) -> Key | None:
     """The key that a model needs; None when it needs none that we know of.
 

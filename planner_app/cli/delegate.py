@@ -9,15 +9,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner_app.cli.context import Context, can_ask, emit, say
 from planner_app.cli.reading import copy_artifacts, make_folder, open_run
 from planner_app.cli.run import FIRST
-from planner_app.cli.team import settle_team
+from planner_app.cli.team import address_of, name_problem, settle_team, unlisted
 from planner_app.domain.errors import BadInput, EngineMissing, ImageMissing
 from planner_app.domain.teams import ROLES
+from planner_app.settings_keys import needs_of
 
 if TYPE_CHECKING:
     from planner_app.domain.teams import Team
@@ -36,6 +38,8 @@ class Wanted:
 
     submission: Submission
     settings: Settings
+    needs: Sequence[tuple[str, ...]] = ()
+    """The variables in which each key that it needs may be."""
 
 
 def delegate(args: argparse.Namespace, context: Context, follow_up_of: str | None) -> int:
@@ -49,6 +53,8 @@ def delegate(args: argparse.Namespace, context: Context, follow_up_of: str | Non
     submission = dataclasses.replace(wanted.submission, follow_up_of=follow_up_of)
     with context.history() as history:
         queue = Queue(history)
+        if args.background:
+            _make_way(queue, wanted.needs, context)
         member = None if args.background else queue.join("run")
         try:
             submitted = queue.submit(
@@ -76,18 +82,17 @@ def prepare(args: argparse.Namespace, context: Context) -> Wanted:
     text = _task_text(args.task)
     _check_files(args, settings)
     team = settle_team(args, settings, context.env)
-    if team.api_bases:  # a local server that was found, for models whose address nobody set
-        from planner_app.settings import Flag
-
-        bases = dict(team.api_bases) | settings.models.api_bases
-        settings = context.settings([*flags, Flag("local server", "models.api_bases", bases)])
     _check_scripts(team, context)
+    _check_names(args, team, settings)
     _check_keys(team, settings, context)
     _check_price(args, team, settings)
     _check_sandbox(settings)
     if not args.json:
         say(f"team: {team.why}")
-    return Wanted(_submission(args, context, settings, text, team.models), settings)
+    submission = _submission(args, context, settings, text, team.models)
+    asked = [team.models[role] for role in ROLES if address_of(team, role, settings) is None]
+    needs = needs_of(asked, context.env)
+    return Wanted(dataclasses.replace(submission, api_bases=team.api_bases), settings, needs)
 
 
 def setting_flags(args: argparse.Namespace) -> list[Flag]:
@@ -108,7 +113,7 @@ def setting_flags(args: argparse.Namespace) -> list[Flag]:
 
 def retry(args: argparse.Namespace, context: Context) -> int:
     """A new run of the same task, with the same team and files, for the worker."""
-    from planner_app.domain.catalogue import RunCreated
+    from planner_app.domain.catalogue import RunAttached, RunCreated
     from planner_app.domain.ids import new_run_id
     from planner_app.domain.summary import RunSummary
     from planner_app.history import NewRun
@@ -121,7 +126,7 @@ def retry(args: argparse.Namespace, context: Context) -> int:
                 f"run {run_id} has not ended ({row.summary.status})",
                 f"end it first: planner cancel {run_id}",
             )
-        first = history.events(run_id, limit=1)[0]
+        (first,) = history.events(run_id, limit=1)
         created = RunCreated.model_validate(first.data)
         again = created.model_copy(update={"parent_run_id": run_id, "parent_seq": None})
         new = NewRun(
@@ -137,8 +142,20 @@ def retry(args: argparse.Namespace, context: Context) -> int:
             folder=str(context.cwd),
             parent_run_id=run_id,
         )
-        history.create_run(new, [again.draft(actor="user", blobs=first.blobs)])
-        return _hand_over(args, context, Queue(history), Submitted(row.task_id, new.id))
+        queue = Queue(history)
+        if created.example is None:
+            asked = [m for m in created.models.values() if m not in created.api_bases]
+            api_base = context.settings().models.api_base
+            needs = needs_of([m for m in asked if api_base(m) is None], context.env)
+            _make_way(queue, needs, context)
+        drafts = [again.draft(actor="user", blobs=first.blobs)]
+        drafts += [
+            RunAttached.model_validate(event.data).draft(actor="user", blobs=event.blobs)
+            for event in history.events(run_id, after=1)
+            if event.type == "run.attached"
+        ]
+        history.create_run(new, drafts)
+        return _hand_over(args, context, queue, Submitted(row.task_id, new.id))
 
 
 # --- what is wanted ---
@@ -294,16 +311,37 @@ def _check_scripts(team: Team, context: Context) -> None:
             read_script(context.cwd / model.removeprefix(SCRIPTED))
 
 
+def _check_names(args: argparse.Namespace, team: Team, settings: Settings) -> None:
+    """Each model's name can reach somebody, and its profile can be read. Raises BadInput.
+
+    What may be wrong with a name is said, and when its provider withdraws it.
+    """
+    from datetime import UTC, datetime
+
+    from planner_app.models.price_table import withdrawal
+    from planner_app.models.profiles import ProfileBook
+
+    ProfileBook.load(settings.paths.profiles_file)
+    today = datetime.now(UTC).date()
+    notes: dict[str, None] = {}
+    for role in ROLES:
+        model = team.models[role]
+        if (problem := name_problem(model)) is not None:
+            raise problem
+        if address_of(team, role, settings) is None:
+            notes |= dict.fromkeys((unlisted(model), withdrawal(model, today)))
+    for note in filter(None, notes):
+        if not args.json:
+            say(f"note: {note}")
+
+
 def _check_keys(team: Team, settings: Settings, context: Context) -> None:
     """Each model's key is there and could be one; own servers need none. Raises KeyMissing."""
     from planner_app.settings_keys import check_key_for
 
-    own = settings.teams.get(team.name)
     for role in ROLES:
-        model = team.models[role]
-        base = settings.models.api_base(model) or (own.base_for(role, model) if own else None)
-        if base is None:
-            check_key_for(model, context.env)
+        if address_of(team, role, settings) is None:
+            check_key_for(team.models[role], context.env)
 
 
 def _check_price(args: argparse.Namespace, team: Team, settings: Settings) -> None:
@@ -314,10 +352,9 @@ def _check_price(args: argparse.Namespace, team: Team, settings: Settings) -> No
     from planner_app.models.port import ModelSpec
 
     client = open_models(settings, {})
-    own = settings.teams.get(team.name)
     for role in ROLES:
         model = team.models[role]
-        base = None if own is None else own.base_for(role, model)
+        base = address_of(team, role, settings)
         if (
             not model.startswith(_FREE)
             and client.price(ModelSpec(name=model, api_base=base)) is None
@@ -339,6 +376,14 @@ def _check_sandbox(settings: Settings) -> None:
 
 
 # --- getting it done ---
+
+
+def _make_way(queue: Queue, needs: Sequence[tuple[str, ...]], context: Context) -> None:
+    """A worker takes the task only with the keys that its models need. Raises Missing."""
+    from planner_app.queue import make_way
+
+    if said := make_way(queue, needs, context.env):
+        say(said)
 
 
 def _hand_over(

@@ -70,6 +70,8 @@ class RunCreated(EventData):
     team: str = "default"
     models: dict[str, str] = Field(default_factory=dict)
     """Role to model name, as settled when the task was submitted."""
+    api_bases: dict[str, str] = Field(default_factory=dict)
+    """Model to the address of the local server that was found serving it."""
     mode: Literal["team", "solo"] = "team"
     max_parallel: int = 3
     attachments: list[Attachment] = Field(default_factory=list)

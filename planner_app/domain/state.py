@@ -267,6 +267,8 @@ class RunState(_Frozen):
     schema_sha: str | None = None
     team: str = "default"
     models: dict[str, str] = Field(default_factory=dict)
+    api_bases: dict[str, str] = Field(default_factory=dict)
+    """Model to the address of the local server that was found serving it."""
     mode: Literal["team", "solo"] = "team"
     max_parallel: int = 3
     attachments: tuple[Attachment, ...] = ()

@@ -32,7 +32,7 @@ from planner_app.sandbox.limits import Limits
 from planner_app.sandbox.options import SandboxOptions
 from planner_app.sandbox.session import Launcher
 from planner_app.settings import SandboxKind, Settings
-from planner_app.settings_keys import find_keys
+from planner_app.settings_keys import all_keys, find_keys
 
 SCRIPTED = "scripted:"
 SpecFor = Callable[[Role], ModelSpec]
@@ -70,7 +70,7 @@ class Services:
     @cached_property
     def _keys(self) -> dict[str, str]:
         """Providers' keys by variable. The keyring is asked late: it costs 0.4 s."""
-        keys = {key.variable: key.secret for key in find_keys(os.environ).values()}
+        keys = {key.variable: key.secret for key in all_keys(os.environ).values()}
         self._scrubber = Scrubber.from_env(os.environ, keys.values())
         return keys
 
@@ -84,7 +84,7 @@ class Services:
             return ScriptedClient(example_folder(example).parent)
         async with self._lock:
             if self._client is None:
-                self._client = self._open_models()
+                self._client = await asyncio.to_thread(self._open_models)
             return self._client
 
     def _open_models(self) -> ModelClient:
@@ -106,7 +106,7 @@ class Services:
                 checker=chosen.checker,
             )
         try:
-            return choose_team(choice, self._keys).models
+            return choose_team(choice, find_keys(os.environ)).models
         except ModelMissing:
             return {}
 
@@ -118,7 +118,7 @@ class Services:
             name = models()[role]
             if state.example is not None and name.startswith(SCRIPTED):
                 return ModelSpec(name=f"{SCRIPTED}{state.example}/script.jsonl")
-            base = self.settings.models.api_base(name)
+            base = self.settings.models.api_base(name) or state.api_bases.get(name)
             options: dict[str, JsonValue] = {}
             if team is not None:
                 base = team.base_for(role, name) or base
@@ -166,7 +166,11 @@ class Services:
     # --- tools ---------------------------------------------------------------------------------
 
     def broker(self, state: RunState, modules: Iterable[ToolModule]) -> Broker:
-        """The tools of one run: an example's recorded pages, or the web."""
+        """The tools of one run."""
+        return self.tools(state).broker(modules)
+
+    def tools(self, state: RunState) -> ToolServices:
+        """What its tools read from: an example's recorded pages, or the web."""
         if state.example not in self._tools:
             net = self.settings.net
             self._tools[state.example] = (
@@ -178,7 +182,7 @@ class Services:
                     allow_hosts=net.allow_hosts,
                 )
             )
-        return self._tools[state.example].broker(modules)
+        return self._tools[state.example]
 
     async def close(self) -> None:
         """Close what was opened; the history stays open."""

@@ -10,7 +10,7 @@ from planner_app.queue.leases import Membership
 from planner_app.queue.port import Command, CommandKind, Lease, QueuePort, WorkerInfo
 
 if TYPE_CHECKING:
-    from planner_app.queue.start import Started, ensure_worker
+    from planner_app.queue.start import Started, ensure_worker, make_way
     from planner_app.queue.submission import Submission, Submitted
 
 __all__ = [
@@ -26,12 +26,14 @@ __all__ = [
     "Submitted",
     "WorkerInfo",
     "ensure_worker",
+    "make_way",
 ]
 
 _LATE = {
     "Submission": "submission",
     "Submitted": "submission",
     "ensure_worker": "start",
+    "make_way": "start",
     "Started": "start",
 }
 

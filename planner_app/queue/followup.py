@@ -37,7 +37,12 @@ def read_earlier(history: History, run_id: str) -> Earlier:
         )
     events = history.events(run_id)
     created = events[0]
-    attached = [Attachment.model_validate(item) for item in created.data["attachments"]]
+    attached = [
+        Attachment.model_validate(item)
+        for event in events
+        if event.type in ("run.created", "run.attached")
+        for item in event.data["attachments"]
+    ]
     names = {file.name for file in attached}
     for artifact in history.artifacts(run_id):
         name = f"earlier/{artifact.name}"

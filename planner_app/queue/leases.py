@@ -28,9 +28,11 @@ from planner_app.history.times import from_us, now_us
 from planner_app.queue import clock
 from planner_app.queue.locks import HeldLock, is_free
 from planner_app.queue.port import Lease, WorkerInfo, WorkerKind
+from planner_app.settings_keys import keys_in_environment
 
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 10.0
+_KEYS = "keys: "
 _STILL = ("waiting_user", "paused")
 _log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class Membership:
         # The lock comes before the row: a row whose lock is free is a dead worker's.
         lock = HeldLock.take(lock_path(self._history, worker_id))
         assert lock is not None, "the name is new, so nobody else can hold its lock"
+        lock.write(_KEYS + " ".join(keys_in_environment(os.environ)))
         row = {
             "id": worker_id,
             "kind": self._kind,
@@ -252,10 +255,20 @@ def workers(history: History) -> list[WorkerInfo]:
             started_at=from_us(row.started_us),
             stopping=row.stop_asked,
             runs=tuple(run for worker, run in pairs if worker == row.id),
+            keys=_keys(lock_path(history, row.id)),
         )
         for row in rows
         if _lives(history, row)
     ]
+
+
+def _keys(lock: Path) -> frozenset[str] | None:
+    """The names of the keys that a worker wrote into its lock file; the keys are never in it."""
+    try:
+        text = lock.read_text(encoding="utf-8")
+    except OSError:
+        return None
+    return frozenset(text.removeprefix(_KEYS).split()) if text.startswith(_KEYS) else None
 
 
 def ask_to_stop(history: History, worker_id: str, stop: bool) -> None:

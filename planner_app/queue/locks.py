@@ -34,6 +34,10 @@ class HeldLock:
             raise
         return cls(path, fd)
 
+    def write(self, text: str) -> None:
+        """What whoever looks at the file may read while it is held."""
+        os.pwrite(self.fd, text.encode(), 0)
+
     def close(self, *, remove: bool = False) -> None:
         """Lets go; `remove` takes the file away first, while nobody else can hold it."""
         if self.fd < 0:

@@ -51,6 +51,8 @@ class WorkerInfo:
     """Whether it was asked to stop."""
     runs: tuple[str, ...]
     """Ids of the runs that it drives."""
+    keys: frozenset[str] | None
+    """Names of the variables whose keys it was started with; None: unknown (on another machine)."""
 
 
 class Member(Protocol):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,12 @@ from planner_app.domain.errors import Missing
 from planner_app.queue.embedded import Queue
 from planner_app.queue.locks import HeldLock
 from planner_app.settings import Paths
+from planner_app.settings_keys import keys_in_environment
 
 START_FD = "PLANNER_START_FD"
 """Environment variable that names the inherited start lock; the worker closes it when it joined."""
+STOP_SECONDS = 20.0
+"""How long an idle worker may take to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,44 @@ def ensure_worker(queue: Queue, paths: Paths, env: Mapping[str, str] | None = No
         return Started(_spawn(queue, paths, log, os.environ if env is None else env, lock.fd), log)
     finally:
         lock.close()
+
+
+def make_way(queue: Queue, needs: Sequence[tuple[str, ...]], env: Mapping[str, str]) -> str:
+    """Sees to it that a worker which takes a task now has the keys that it needs.
+
+    A worker keeps the keys of the terminal that started it. `needs` holds, for each key, the
+    variables in which it may be; only those that are set here count. A worker that lacks one is
+    ended when it has nothing to do and no key that is missing here, and the line that says so is
+    returned. Raises Missing when it cannot be ended without harm.
+    """
+    said = ""
+    for worker in queue.workers():
+        if worker.kind != "worker" or worker.stopping or worker.keys is None:
+            continue
+        lacking = [names[0] for names in needs if not worker.keys & set(names)]
+        if not lacking:
+            continue
+        name = lacking[0]
+        if worker.runs or worker.keys - keys_in_environment(env).keys():
+            busy = f"drives {len(worker.runs)} of your runs" if worker.runs else "has other keys"
+            raise Missing(
+                f"the worker with pid {worker.pid} was started without {name}, and {busy}",
+                "end it with `planner worker stop` (its runs go on with the next worker, which "
+                "has this terminal's keys), or run the task here, without --background",
+            )
+        queue.ask_to_stop(worker.worker_id)
+        _wait_until_gone(queue, worker.worker_id)
+        said = f"the idle worker had no {name}, so another one is started"
+    return said
+
+
+def _wait_until_gone(queue: Queue, worker_id: str) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    while any(worker.worker_id == worker_id for worker in queue.workers()):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise Missing("the idle worker did not end in time", "end it: planner worker stop")
+        queue.history.wait_for_change(min(left, 1.0))
 
 
 def _spawn(queue: Queue, paths: Paths, log: Path, env: Mapping[str, str], lock_fd: int) -> int:

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from planner_app.domain.catalogue import Attachment, BudgetLimits, RunCreated
+from planner_app.domain.catalogue import Attachment, BudgetLimits, RunAttached, RunCreated
 from planner_app.domain.errors import BadInput
-from planner_app.domain.events import MAX_DATA_BYTES
+from planner_app.domain.events import MAX_DATA_BYTES, EventData, EventDraft
 from planner_app.domain.ids import new_id
 from planner_app.domain.summary import RunSummary
 from planner_app.history import History, NewRun, NewTask
@@ -32,6 +32,7 @@ MAX_TEXT = 100_000
 _MAX_SMALL_FILE = 256 * 1024
 _ROLES = ("planner", "executor", "checker")
 _HEAD = 2_000
+_EVENT_BYTES = MAX_DATA_BYTES - 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Submission:
     team: str | None = None
     models: Mapping[str, str] = field(default_factory=dict)
     """Role to model name, over the team's."""
+    api_bases: Mapping[str, str] = field(default_factory=dict)
+    """Model to the address of the local server that was found serving it."""
     approve: Literal["never", "outside", "plan", "actions"] | None = None
     net: str | None = None
     """None: the settings', else `open`, and `seen` when there are attachments."""
@@ -101,7 +104,7 @@ def submit(
     budget = _checked_budget(wanted.budget or settings.budget.limits())
     earlier = read_earlier(history, wanted.follow_up_of) if wanted.follow_up_of else None
     limits = {**(earlier.limits if earlier else {}), **wanted.limits}
-    settle(settings.limits(team, limits))
+    bounds = settle(settings.limits(team, limits))
     tags = tuple(_checked_tag(tag) for tag in wanted.tags)
     net = _net(wanted.net) if wanted.net is not None else None
     parts = _Parts()
@@ -109,6 +112,7 @@ def submit(
     if scrubbed != text:
         parts.notes.append("a key in the text was taken out before it was saved")
     _attach(history, wanted, settings, earlier, parts)
+    _check_room(parts.attached, bounds)
     _add_schema(history, wanted.schema, parts)
     _add_tools(history, wanted.tools, parts)
     parts.blobs["text"] = history.put_blob(scrubbed.encode())
@@ -119,6 +123,7 @@ def submit(
         text=scrubbed[:_HEAD],
         team=team,
         models=models,
+        api_bases=dict(wanted.api_bases),
         mode=known_team.mode if known_team else "team",
         max_parallel=known_team.max_parallel if known_team else 3,
         attachments=parts.attached,
@@ -143,7 +148,7 @@ def submit(
 def _record(
     history: History, created: RunCreated, parts: _Parts, worker_id: str | None
 ) -> Submitted:
-    draft = _fitting(created).draft(actor="user", blobs=parts.blobs)
+    drafts = _drafts(created, parts.blobs)
     title = _title(created.text)
     run = NewRun(
         id=new_id("r"),
@@ -168,24 +173,48 @@ def _record(
         nonlocal lease
         lease = None if worker_id is None else take(connection, run.id, worker_id)
 
-    history.create_run(run, [draft], task=task, also=claim)
+    history.create_run(run, drafts, task=task, also=claim)
     return Submitted(created.task_id, run.id, tuple(parts.notes), lease)
 
 
+def _drafts(created: RunCreated, blobs: dict[str, str]) -> list[EventDraft]:
+    """The run's first event, and as many more as it takes to name all attachments."""
+    head = _fitting(created.model_copy(update={"attachments": []}))
+    groups: list[list[Attachment]] = [[]]
+    room = _EVENT_BYTES - _bytes(head)
+    for file in created.attachments:
+        room -= _bytes(file)
+        if room < 0:
+            groups.append([])
+            room = _EVENT_BYTES - _bytes(file)
+        groups[-1].append(file)
+    first = head.model_copy(update={"attachments": groups[0]})
+    drafts = [first.draft(actor="user", blobs=blobs | _blobs(groups[0]))]
+    for group in groups[1:]:
+        more = RunAttached(attachments=group)
+        drafts.append(more.draft(actor="user", blobs=_blobs(group)))
+    return drafts
+
+
+def _blobs(files: list[Attachment]) -> dict[str, str]:
+    return {file.name: file.sha256 for file in files}
+
+
 def _fitting(created: RunCreated) -> RunCreated:
-    """The event within its 16 KiB: what an earlier run said gives way first."""
-    over = len(json.dumps(created.model_dump(mode="json"), ensure_ascii=False).encode())
-    over -= MAX_DATA_BYTES - 256
+    """The event within its 16 KiB: what an earlier run said gives way."""
+    over = _bytes(created) - _EVENT_BYTES
     if over <= 0:
         return created
     said = created.background.encode()
-    if len(said) > over:
-        shorter = said[: len(said) - over - 8].decode(errors="ignore") + "…"
-        return created.model_copy(update={"background": shorter})
-    raise BadInput(
-        f"{len(created.attachments)} attachments have more names than a task can hold",
-        "pack them into an archive: --file files.tar.gz",
-    )
+    if len(said) <= over:
+        raise BadInput("the tags, models and limits are more than a task can hold", "use fewer")
+    shorter = said[: len(said) - over - 8].decode(errors="ignore") + "…"
+    return _fitting(created.model_copy(update={"background": shorter}))
+
+
+def _bytes(data: EventData) -> int:
+    """How much of an event it takes, at most."""
+    return len(json.dumps(data.model_dump(mode="json"), ensure_ascii=False).encode()) + 2
 
 
 def _title(text: str) -> str:
@@ -264,9 +293,8 @@ def _attach(
     """Stores the files; a follow-up has those of the earlier run too, and what it produced."""
     kept = earlier.attachments if earlier else ()
     parts.attached += kept
-    parts.blobs |= {file.name: file.sha256 for file in kept}
     # The names of the event's other blobs are not free for files.
-    taken = {"text", "schema", *parts.blobs}
+    taken = {"text", "schema", *(file.name for file in kept)}
     listing = attachments.list_files(wanted.files, wanted.dirs, taken)
     parts.notes += listing.notes
     caps = attachments.Caps(settings.attachments.max_file, settings.attachments.max_total)
@@ -276,7 +304,23 @@ def _attach(
         total += len(data)
         sha = history.put_blob(data)
         parts.attached.append(Attachment(name=found.name, sha256=sha, bytes=len(data)))
-        parts.blobs[found.name] = sha
+
+
+def _check_room(files: list[Attachment], bounds: Mapping[str, float]) -> None:
+    """Raises BadInput for files that a sandbox could not hold."""
+    size, room = sum(file.bytes for file in files), int(bounds["workspace_bytes"])
+    if size > room:
+        raise BadInput(
+            f"the files have {attachments.size_text(size)} in all, and a sandbox's workspace"
+            f" {attachments.size_text(room)}",
+            "attach fewer, or give it more: --limit workspace=1g --limit memory=2g",
+        )
+    if len(files) >= bounds["inodes"]:
+        raise BadInput(
+            f"{len(files):,} files are attached, and a sandbox may hold"
+            f" {bounds['inodes']:,.0f} files and folders",
+            "attach fewer, or allow more: --limit inodes=50000",
+        )
 
 
 def _small_text(path: Path, what: str) -> str:

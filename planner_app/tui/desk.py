@@ -66,9 +66,19 @@ class Desk:
         if self._checks.sandbox is not None:
             self._checks.sandbox(self.settings)
         submission = Submission(
-            text=text, models=team.models, folder=self._cwd, follow_up_of=follow_up_of
+            text=text,
+            models=team.models,
+            api_bases=team.api_bases,
+            folder=self._cwd,
+            follow_up_of=follow_up_of,
         )
-        return submission, self._with_servers(team)
+        return submission, self.settings
+
+    def needs(self) -> list[tuple[str, ...]]:
+        """The variables in which each key that a task needs may be."""
+        from planner_app.settings_keys import needs_of
+
+        return needs_of(self._asked_elsewhere(self._team()), self._env)
 
     def example(self, name: str) -> Wanted:
         """A bundled example: our own code, which may run without an engine, said on its screen."""
@@ -137,17 +147,17 @@ class Desk:
     def _check_keys(self, team: Team) -> None:
         from planner_app.settings_keys import check_key_for
 
+        for model in self._asked_elsewhere(team):
+            check_key_for(model, self._env)
+
+    def _asked_elsewhere(self, team: Team) -> list[str]:
+        """The models that are asked at their provider's, so with its key."""
         own = self.settings.teams.get(team.name)
+        asked = []
         for role in ROLES:
             model = team.models[role]
-            base = self.settings.models.api_base(model) or (own.base_for(role, model) if own else None)
-            if base is None and model not in team.api_bases:
-                check_key_for(model, self._env)
-
-    def _with_servers(self, team: Team) -> Settings:
-        """The settings with the addresses of local servers that were found."""
-        if not team.api_bases:
-            return self.settings
-        bases = dict(team.api_bases) | dict(self.settings.models.api_bases)
-        models = self.settings.models.model_copy(update={"api_bases": bases})
-        return self.settings.model_copy(update={"models": models})
+            base = own.base_for(role, model) if own is not None else None
+            base = base or self.settings.models.api_base(model) or team.api_bases.get(model)
+            if base is None:
+                asked.append(model)
+        return asked

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from planner_app.history import History
 from planner_app.history.live import RESTART, LiveReader, LiveRow, live_file
-from planner_app.queue import CommandKind, Queue, ensure_worker
+from planner_app.queue import CommandKind, Queue, ensure_worker, make_way
 from planner_app.tui.desk import Checks, Desk
 from planner_app.tui.gateway import ExampleCard, Found, TeamLine
 from planner_app.view.inbox import TaskRow, row_of
@@ -105,6 +105,7 @@ class LocalGateway:
 
     def submit(self, text: str, follow_up_of: str | None = None) -> str:
         submission, settings = self._desk.task(text, follow_up_of)
+        make_way(self._queue, self._desk.needs(), self._env)
         run_id = self._queue.submit(submission, settings).run_id
         self._see_to_worker()
         return run_id

@@ -14,7 +14,15 @@ import pytest
 
 from planner_app.domain.errors import Missing
 from planner_app.history import History
-from planner_app.queue import Queue, WorkerInfo, ensure_worker, start
+from planner_app.queue import (
+    Membership,
+    Queue,
+    Submission,
+    WorkerInfo,
+    ensure_worker,
+    make_way,
+    start,
+)
 from planner_app.queue.locks import HeldLock, is_free
 from planner_app.settings import Settings
 
@@ -109,3 +117,68 @@ def test_a_lock_is_held_by_one_and_free_after_its_process(tmp_path: Path) -> Non
         process.kill()
         process.wait()
         assert is_free(path)
+
+
+NEEDS = [("DEEPSEEK_API_KEY",), ("GEMINI_API_KEY", "GOOGLE_API_KEY")]
+HERE = {"DEEPSEEK_API_KEY": "sk-here", "GEMINI_API_KEY": "AIza-here"}
+
+
+def a_worker(queue: Queue, monkeypatch: pytest.MonkeyPatch, **keys: str) -> Membership:
+    """This process as a worker that another terminal started with these keys."""
+    with monkeypatch.context() as patch:
+        for name, value in keys.items():
+            patch.setenv(name, value)
+        return queue.join("worker")
+
+
+def test_a_worker_writes_down_the_names_of_its_keys_and_never_the_keys(
+    queue: Queue, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = a_worker(queue, monkeypatch, DEEPSEEK_API_KEY="sk-very-secret")
+    assert queue.workers()[0].keys == {"DEEPSEEK_API_KEY"}
+    for file in home.rglob("*"):
+        assert not file.is_file() or b"sk-very-secret" not in file.read_bytes()
+    member.leave()
+
+
+def test_a_worker_with_the_keys_that_a_task_needs_is_left_alone(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = a_worker(queue, monkeypatch, DEEPSEEK_API_KEY="sk-there", GOOGLE_API_KEY="AIza-there")
+    assert make_way(queue, NEEDS, HERE) == ""
+    assert make_way(queue, [], {}) == ""
+    assert not member.stop_asked()
+    member.leave()
+
+
+def test_an_idle_worker_without_a_needed_key_makes_way(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = a_worker(queue, monkeypatch, DEEPSEEK_API_KEY="sk-there")
+
+    def leave_when_asked() -> None:
+        while not member.stop_asked():
+            queue.history.wait_for_change(0.2)
+        member.leave()
+
+    with ThreadPoolExecutor(1) as pool:
+        leaving = pool.submit(leave_when_asked)
+        assert "GEMINI_API_KEY" in make_way(queue, NEEDS, HERE)
+        leaving.result(20)
+    assert queue.workers() == []
+
+
+def test_a_worker_that_is_needed_elsewhere_is_not_ended(
+    queue: Queue, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = a_worker(queue, monkeypatch, XAI_API_KEY="xai-there")
+    with pytest.raises(Missing, match="without DEEPSEEK_API_KEY, and has other keys"):
+        make_way(queue, NEEDS, HERE)
+    member.leave()
+    member = a_worker(queue, monkeypatch)
+    queue.submit(Submission(text="a task", sandbox="unsafe-host"), settings)
+    assert queue.claim(member.worker_id) is not None
+    with pytest.raises(Missing, match="planner worker stop"):
+        make_way(queue, NEEDS, HERE)
+    assert not member.stop_asked()
+    member.leave()
