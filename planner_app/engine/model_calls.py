@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -305,6 +306,8 @@ class ModelCalls:
         }
         kept = {n: data for n, data in named.items() if data or n in {"text", "message"}}
         blobs = dict(zip(kept, await self._log.put(*kept.values()), strict=True))
+        # Long thoughts take a tenth of a second to read.
+        thinking = await asyncio.to_thread(_thinking, reply, prepared.profile, self._around.task)
         finished = ModelFinished(
             role=move.role,
             purpose=move.purpose,
@@ -320,9 +323,9 @@ class ModelCalls:
             ms=reply.ms,
             first_token_ms=reply.first_token_ms,
             dropped_params=list(reply.dropped_params)[:20],
-            thinking=_thinking(reply, prepared.profile, self._around.task),
+            thinking=thinking,
         ).draft(**_where(move), actor=move.role, blobs=blobs)
-        outcome = await self._further.read(move, reply, blobs["text"], finished.data["thinking"])
+        outcome = await self._further.read(move, reply, blobs["text"], thinking)
         warnings = [NoteAdded(text=w[:500]).draft(**_where(move)) for w in reply.warnings[:5]]
         await self._log.append(finished, *warnings, *outcome, durable=True)
 

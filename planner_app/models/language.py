@@ -18,6 +18,9 @@ Script = Literal[
 MIN_UNITS = 20
 """Fewer units than this say nothing about a language."""
 
+_QUOTED_LINES = 200
+"""Of what a text may quote: each is looked for in the whole text."""
+
 ENFORCED_SHARE = 0.95
 """Plans, reports and answers below this share are translated once."""
 
@@ -46,10 +49,12 @@ _UNITS = re.compile(
 )
 _NOT_PROSE = re.compile(
     r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`"
-    r"|\$\$.*?\$\$|\$[^$\n]{1,400}\$|\\\(.*?\\\)|\\\[.*?\\\]"
+    r"|\$\$.{1,4000}?\$\$|\$(?!\s)[^$\n]{1,400}(?<!\s)\$(?!\d)"
+    r"|\\\((?:(?!\\\().){1,1000}?\\\)|\\\[(?:(?!\\\[).){1,4000}?\\\]"
     r"|(?:https?|ftp)://\S+|www\.\S+"
     r"|^[ \t]*>[^\n]*$"
-    r"|\"[^\"\n]{1,400}\"|\u201c[^\u201d\n]{1,400}\u201d|\u300c[^\u300d\n]{1,400}\u300d",
+    r"|\"[^\"\n]{1,400}\"|\u201c[^\u201d\n]{1,400}\u201d|\u201e[^\u201c\n]{1,400}\u201c"
+    r"|\u00ab[^\u00bb\n]{1,400}\u00bb|\u300c[^\u300d\n]{1,400}\u300d|\u300e[^\u300f\n]{1,400}\u300f",
     re.DOTALL | re.MULTILINE,
 )
 
@@ -78,7 +83,7 @@ def scripts_of(language: str) -> frozenset[Script]:
 
 def count_units(text: str, quoted_input: str = "") -> Counter[str]:
     """Units of a text by script; those of no known script count as `other`."""
-    for line in quoted_input.splitlines():
+    for line in quoted_input.splitlines()[:_QUOTED_LINES]:
         if len(line.strip()) >= 8:
             text = text.replace(line.strip(), " ")
     prose = _NOT_PROSE.sub(" ", text)
@@ -153,7 +158,7 @@ def target_language(task: str) -> str | None:
 
 _FACTS = re.compile(
     r"(?P<url>(?:https?|ftp)://[^\s)>\]\u3000-\u303f\uff00-\uff5e]+)|(?P<mark>\[\d+\])"
-    r"|(?P<number>\d+(?:[.,]\d+)*%?)"
+    r"|(?P<number>\d+(?:[.,]\d+)*[%\uff05]?)"
 )
 
 

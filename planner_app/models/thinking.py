@@ -13,22 +13,22 @@ from itertools import pairwise
 from planner_app.models.profiles import Visibility
 from planner_app.models.tokens import estimate_tokens
 
-_SENTENCE_START = (
-    r"(?:\A|(?<=\n)|(?<=[.!?\u2026:;]\s)|(?<=[\u3002\uff01\uff1f\uff1b\uff1a]))"
-    r"[ \t>*_\"'\u201c\u2018(\-]*"
+_MARKER = re.compile(
+    r"(?P<strong>(?:alternatively|another approach|let['\u2019]s try a different"
+    r"|on second thoughts?)\b|instead,"
+    r"|\u6216\u8005|\u53e6\u4e00\u79cd\u65b9\u6cd5|\u6362\u4e2a\u601d\u8def)"
+    r"|(?P<weak>(?:wait|hmm+|actually)\b|\u7b49\u7b49|\u4e0d\u5bf9)"
 )
-_STRONG = re.compile(
-    _SENTENCE_START + r"(?P<marker>"
-    r"(?:but |so |or |and )?alternatively\b|another approach\b|let['\u2019]s try a different\b"
-    r"|on second thought\b|on second thoughts\b|instead,"
-    r"|\u6216\u8005|\u53e6\u4e00\u79cd\u65b9\u6cd5|\u6362\u4e2a\u601d\u8def)",
-    re.IGNORECASE,
+"""In lower case."""
+_STARTS = re.compile(
+    r"(?:\A|[\n\r]|[.!?\u2026]\s|[\u3002\uff01\uff1f])[ \t*_(\-]*(?:(?:but|so|or|and|oh|no) )?\Z"
 )
-_WEAK = re.compile(
-    _SENTENCE_START
-    + r"(?:(?:but |oh |no |so )?(?:wait|hmm+|actually)\b|\u7b49\u7b49|\u4e0d\u5bf9)",
-    re.IGNORECASE,
-)
+"""What a sentence's first word stands behind."""
+_LOOKED_BACK = 60
+_ENDS = frozenset(".!?\u2026")
+_FENCED = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1|\Z)", re.DOTALL | re.MULTILINE)
+_INK = re.compile(r"[^\n]")
+_FIRST_WORD = re.compile(r"[^\s*_(\-]")
 
 SHORT_THOUGHT_TOKENS = 150
 """A thought with fewer tokens than this is short."""
@@ -66,8 +66,11 @@ def measure_switches(
     """
     if visible in ("summary", "hidden") or not reasoning.strip():
         return None
-    starts = [found.start("marker") for found in _STRONG.finditer(reasoning)]
-    bounds = [0, *(start for start in starts if reasoning[:start].strip()), len(reasoning)]
+    first = _FIRST_WORD.search(reasoning)
+    starts, weak = _markers(reasoning)
+    # A marker with which it begins turns away from nothing.
+    later = [start for start in starts if first is not None and start > first.start()]
+    bounds = [0, *later, len(reasoning)]
     estimates = [estimate_tokens(reasoning[start:end].strip()) for start, end in pairwise(bounds)]
     estimated = sum(estimates)
     total = tokens or estimated
@@ -77,9 +80,32 @@ def measure_switches(
     switches = len(thoughts) - 1
     return Switches(
         switches=switches,
-        weak=len(_WEAK.findall(reasoning)),
+        weak=weak,
         tokens=total,
         per_1k=1000 * switches / total,
         mean_tokens=total / len(thoughts),
         short_share=short / total,
     )
+
+
+def _markers(reasoning: str) -> tuple[list[int], int]:
+    """Where sentences begin with a strong marker, and how many begin with a weak one.
+
+    Code does not count. Quotation marks begin no sentence: what is quoted was not thought.
+    """
+    prose = _FENCED.sub(lambda found: _INK.sub(" ", found.group()), reasoning)
+    # The one letter whose small form is longer than itself would move all places behind it.
+    lower = prose.replace("\u0130", "i").lower()
+    strong: list[int] = []
+    weak = 0
+    for found in _MARKER.finditer(lower):
+        at = found.start()
+        begins = _STARTS.search(lower, max(0, at - _LOOKED_BACK), at) is not None
+        if not begins and lower[at - 1] in _ENDS:
+            # Without a space a sentence begins with a capital; `www.instead,` begins none.
+            begins = prose[at].isupper() or not prose[at].isascii()
+        if begins and found.lastgroup == "strong":
+            strong.append(at)
+        elif begins:
+            weak += 1
+    return strong, weak
