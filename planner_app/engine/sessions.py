@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
 from planner_app.agents.observation import observation_body
@@ -13,12 +14,11 @@ from planner_app.domain.errors import EngineMissing, SandboxError
 from planner_app.domain.events import Event
 from planner_app.domain.loops import observation_key
 from planner_app.domain.state import RunState, StepState
-from planner_app.engine.handover import give_workspace
+from planner_app.engine.handover import give_values, give_workspace
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.tool_calls import Lane, ToolCalls, recorded_calls
 from planner_app.sandbox.limits import Limits
 from planner_app.sandbox.session import (
-    JSON,
     ActionResult,
     GuestCall,
     GuestModule,
@@ -31,6 +31,7 @@ from planner_app.sandbox.session import (
 
 REBUILD_SECONDS = 60.0
 """Recorded run time above which a session is not rebuilt."""
+_SENT_TOGETHER = 256 * 1024
 ENGINE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before an engine that gives no answer is asked again: one that restarts takes a few."""
 
@@ -133,9 +134,31 @@ class Sessions:
             workspace = state.steps[dep].workspace
             if workspace is not None:
                 await give_workspace(self._log, session, workspace)
-        for attached in state.attachments:
-            data = (await self._log.history.load_blobs([attached.sha256]))[attached.sha256]
-            await session.write_file(attached.name, data)
+        if state.attachments:
+            files = ((a.name, a.sha256) for a in state.attachments)
+            await session.import_workspace(self._packed(files, state.created_at.timestamp()))
+
+    async def _packed(
+        self, files: Iterable[tuple[str, str]], at: float
+    ) -> AsyncGenerator[bytes, None]:
+        """Blobs as a tar stream: one of them in memory at a time, small ones sent together."""
+        waiting = bytearray()
+        for name, sha in files:
+            data = (await self._log.history.load_blobs([sha]))[sha]
+            header = tarfile.TarInfo(name)
+            header.size, header.mtime = len(data), int(at)
+            waiting += header.tobuf(tarfile.PAX_FORMAT)
+            if len(data) < _SENT_TOGETHER:
+                waiting += data
+            else:
+                yield bytes(waiting)
+                waiting.clear()
+                yield data
+            waiting += b"\0" * (-len(data) % tarfile.BLOCKSIZE)
+            if len(waiting) >= _SENT_TOGETHER:
+                yield bytes(waiting)
+                waiting.clear()
+        yield bytes(waiting) + b"\0" * (2 * tarfile.BLOCKSIZE)
 
     async def after_action(self, lane: Lane, result: ActionResult) -> None:
         """One whose process was lost gets its inputs again; in place of one that is gone the next
@@ -172,26 +195,7 @@ class Sessions:
             for name, source in step.step.inputs.items()
             if name in state.steps[source].values
         }
-        return await self._bind(session, wanted)
-
-    async def _bind(self, session: Session, wanted: dict[str, dict[str, Any]]) -> list[str]:
-        import json
-
-        plain: dict[str, JSON] = {}
-        bound = []
-        for name, value in wanted.items():
-            sha = value.get("sha")
-            if sha is None:
-                continue
-            data = (await self._log.history.load_blobs([sha]))[sha]
-            bound.append(name)
-            if value["kind"] == "json":
-                plain[name] = json.loads(data)
-            else:
-                await session.bind_pickles(name, data)
-        if plain:
-            await session.bind(plain)
-        return bound
+        return await give_values(self._log, session, wanted)
 
     async def _rebuild(self, session: Session, lane: Lane) -> None:
         """Run the recorded actions again with the recorded tool results.

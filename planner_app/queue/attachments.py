@@ -11,12 +11,16 @@ from pathlib import Path
 
 from planner_app.domain.errors import BadInput
 
-MAX_FILES = 100
+MAX_FILES = 5_000
+"""With all folders; a folder of more is data to be packed, and no list for a model to read."""
 _SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv"})
 _UNSAFE = re.compile(
     r'[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\\:*?"<>|]'
 )
 _MAX_NAME = 120
+_MAX_PARTS = 30
+_MAX_PATH = 960
+MAX_NOTES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +72,30 @@ def list_files(files: Sequence[Path], dirs: Sequence[Path], taken: set[str]) -> 
             raise BadInput(
                 f"the folder {_shown(folder)} {what}", "" if folder.exists() else "check it"
             )
+        top = _top(folder, listing, taken)
         for path in _walk(folder, listing):
-            inner = path.relative_to(folder).parts
-            _add(listing, path, "/".join((folder.resolve().name or "files", *inner)), taken)
+            _add(listing, path, "/".join((top, *path.relative_to(folder).parts)), taken)
             if len(listing.files) > MAX_FILES:
                 break
     if len(listing.files) > MAX_FILES:
         raise BadInput(
-            f"over {MAX_FILES} files are attached", "pack them into an archive: --file files.tar.gz"
+            f"over {MAX_FILES:,} files are attached",
+            "pack them into an archive: --file files.tar.gz",
         )
+    if len(listing.notes) > MAX_NOTES:
+        more = len(listing.notes) - MAX_NOTES
+        listing.notes[MAX_NOTES:] = [f"and {more:,} more files were renamed or left out"]
     return listing
+
+
+def _top(folder: Path, listing: Listing, taken: set[str]) -> str:
+    """A name for the folder that no other attached one has."""
+    name = safe_name(folder.resolve().name or "files")
+    top = free_name(name, taken)
+    if top != name:
+        listing.notes.append(f"attached the folder {_shown(folder)} as {top}")
+    taken.add(f"{top}/")
+    return top
 
 
 def _check_file(path: Path) -> None:
@@ -115,18 +133,34 @@ def _raise(error: OSError) -> None:
 
 
 def _add(listing: Listing, path: Path, name: str, taken: set[str]) -> None:
-    safe = free_name(safe_name(name), taken)
+    *folders, last = safe_name(name).split("/")
+    safe = ""
+    for part in folders:
+        safe = f"{_unlike_files(safe + part, taken)}/"
+        taken.add(safe)
+    safe = free_name(safe + last, taken)
     if safe != name:
         listing.notes.append(f"attached {_shown(path)} as {safe}")
     taken.add(safe)
     listing.files.append(Found(path, safe))
 
 
+def _unlike_files(folder: str, taken: set[str]) -> str:
+    """The folder's name, or the first of `name-2`, ... that is not a file's."""
+    number, candidate = 1, folder
+    while candidate in taken:
+        number += 1
+        candidate = f"{folder}-{number}"
+    return candidate
+
+
 def safe_name(name: str) -> str:
     """A relative path with no way out, no control characters and no surprises."""
     parts = [_UNSAFE.sub("_", part).strip() for part in name.split("/")]
     kept = [_short(part) for part in parts if part not in ("", ".", "..")]
-    return "/".join(kept[-8:]) or "file"
+    while len(kept) > _MAX_PARTS or len("/".join(kept).encode()) > _MAX_PATH:
+        kept.pop(0)
+    return "/".join(kept) or "file"
 
 
 def _short(part: str) -> str:
@@ -138,13 +172,13 @@ def _short(part: str) -> str:
 
 
 def free_name(name: str, taken: set[str]) -> str:
-    """The name, or the first of `name-2`, `name-3`, ... that is not taken."""
+    """The name, or the first of `name-2`, ... that no file has taken, nor a folder as `name/`."""
     folder, slash, last = name.rpartition("/")
     stem, dot, ending = last.rpartition(".")
     if not stem:
         stem, dot, ending = last, "", ""
     number, candidate = 1, name
-    while candidate in taken:
+    while candidate in taken or f"{candidate}/" in taken:
         number += 1
         candidate = f"{folder}{slash}{stem}-{number}{dot}{ending}"
     return candidate

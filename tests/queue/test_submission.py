@@ -24,6 +24,7 @@ from planner_app.domain.catalogue import (
     SourceAdded,
 )
 from planner_app.domain.errors import BadInput, NotFound
+from planner_app.domain.events import EventData
 from planner_app.domain.fold import fold
 from planner_app.domain.plan import Answer
 from planner_app.domain.summary import RunSummary
@@ -216,19 +217,93 @@ def test_a_file_where_a_folder_is_meant_is_told(
             queue.submit(Submission("x", dirs=(path,)), settings)
 
 
-def test_more_files_than_a_task_can_name_are_told(
-    queue: Queue, settings: Settings, folder: Path
+@pytest.fixture
+def many(folder: Path) -> Path:
+    """A folder of 300 files with long names."""
+    made = folder / "many"
+    made.mkdir()
+    for n in range(300):
+        (made / f"{'long' * 20}{n:03}").write_text(str(n))
+    return made
+
+
+def test_a_folder_of_many_files_is_attached_whole(
+    queue: Queue, history: History, settings: Settings, many: Path
 ) -> None:
-    many = folder / "many"
-    many.mkdir()
-    for n in range(99):
-        (many / f"{'long' * 20}{n}").touch()
-    with pytest.raises(BadInput, match="archive"):
+    done = queue.submit(Submission("x", dirs=(many,)), settings)
+    events = history.events(done.run_id)
+    attached = fold(events).attachments
+    assert {event.type for event in events[1:]} == {"run.attached"}
+    assert [history.get_blob(file.sha256) for file in attached] == [b"%d" % n for n in range(300)]
+    assert {n: s for e in events for n, s in e.blobs.items() if n != "text"} == {
+        file.name: file.sha256 for file in attached
+    }
+
+
+def test_a_follow_up_has_all_the_files_of_a_large_folder(
+    queue: Queue, history: History, settings: Settings, many: Path
+) -> None:
+    done = queue.submit(Submission("x", dirs=(many,)), settings)
+    end(queue, history, done.run_id)
+    again = queue.submit(Submission("y", follow_up_of=done.run_id), settings)
+    first, second = (fold(history.events(run)).attachments for run in (done.run_id, again.run_id))
+    assert second == first
+
+
+def test_more_files_than_may_be_attached_are_told(
+    queue: Queue, settings: Settings, many: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("planner_app.queue.attachments.MAX_FILES", 299)
+    with pytest.raises(BadInput, match="over 299 files") as caught:
         queue.submit(Submission("x", dirs=(many,)), settings)
-    for n in range(200):
-        (many / f"{n}").touch()
-    with pytest.raises(BadInput, match="over 100 files"):
-        queue.submit(Submission("x", dirs=(many,)), settings)
+    assert "archive" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [({"workspace": 2**20, "memory": 2**25}, "--limit workspace"), ({"inodes": 300}, "inodes")],
+)
+def test_files_that_no_sandbox_could_hold_are_told(
+    queue: Queue,
+    history: History,
+    settings: Settings,
+    many: Path,
+    limits: dict[str, float],
+    said: str,
+) -> None:
+    (many / "large").write_bytes(bytes(2**20))
+    with pytest.raises(BadInput) as caught:
+        queue.submit(Submission("x", dirs=(many,), limits=limits), settings)
+    assert said in caught.value.hint
+    assert history.runs() == []
+
+
+def test_folders_and_files_of_one_name_keep_apart(
+    queue: Queue, history: History, settings: Settings, tmp_path: Path
+) -> None:
+    for parent, names in (("a", ["data/x"]), ("b", ["data/x", "data/y_/z", "data/y\n"])):
+        for name in names:
+            path = tmp_path / parent / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(parent)
+    (tmp_path / "data").write_text("a file")
+    wanted = Submission(
+        "x", files=(tmp_path / "data",), dirs=(tmp_path / "a/data", tmp_path / "b/data")
+    )
+    data, _ = created(history, queue.submit(wanted, settings).run_id)
+    names = [file.name for file in data.attachments]
+    assert names == ["data", "data-2/x", "data-3/x", "data-3/y_", "data-3/y_-2/z"]
+
+
+def test_a_tasks_limits_are_checked_and_kept_for_its_follow_ups(
+    queue: Queue, history: History, settings: Settings
+) -> None:
+    with pytest.raises(BadInput, match="memory"):
+        queue.submit(Submission("x", limits={"workspace": 2**40}), settings)
+    done = queue.submit(Submission("x", limits={"memory": 2**31}), settings)
+    end(queue, history, done.run_id)
+    again = queue.submit(Submission("y", limits={"pids": 64}, follow_up_of=done.run_id), settings)
+    assert created(history, again.run_id)[0].limits == {"memory": 2**31, "pids": 64}
 
 
 @pytest.mark.parametrize(
@@ -370,23 +445,30 @@ def ended_run(queue: Queue, history: History, settings: Settings, folder: Path) 
     """A run that attached a table, saved a chart and answered."""
     wanted = Submission("Draw the table", files=(folder / "table.csv",), net="off")
     run_id = queue.submit(wanted, settings).run_id
+    chart = history.put_blob(b"PNG")
+    end(
+        queue,
+        history,
+        run_id,
+        SourceAdded(n=1, kind="page", title="Ice", url="http://ice/", mime="x"),
+        ArtifactSaved(name="chart.png", bytes=3, mime="image/png", sha256=chart),
+        AnswerDrafted(answer=Answer(text="It grows."), number=1),
+    )
+    return run_id
+
+
+def end(queue: Queue, history: History, run_id: str, *facts: EventData) -> None:
+    """The run ends well after these facts."""
     me = queue.join("run")
     lease = queue.claim(me.worker_id, run_id)
     assert lease
-    chart = history.put_blob(b"PNG")
     history.append_now(
         run_id,
         lease.fence,
-        [
-            SourceAdded(n=1, kind="page", title="Ice", url="http://ice/", mime="x").draft(),
-            ArtifactSaved(name="chart.png", bytes=3, mime="image/png", sha256=chart).draft(),
-            AnswerDrafted(answer=Answer(text="It grows."), number=1).draft(),
-            RunFinished(status="done").draft(),
-        ],
+        [fact.draft() for fact in (*facts, RunFinished(status="done"))],
         summary=RunSummary(status="done", phase="checking", title="Draw the table"),
     )
     me.leave()
-    return run_id
 
 
 def test_a_follow_up_knows_the_earlier_answer_sources_and_files(
