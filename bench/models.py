@@ -3,28 +3,44 @@
     python -m bench.models            # from the root of a checkout: figures and ratios of one run
     python -m bench.models --quick    # fewer rounds
 
-Calls go to the loopback server of the tests, through real litellm and HTTP; bare litellm against
-the same server in the same run is what ours is compared with.
+Calls go to the loopback server of the tests, in a process of its own, through real litellm and
+HTTP; bare litellm against the same server in the same run is what ours is compared with.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
+import os
 import statistics
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import ModuleType
 
 from pydantic import BaseModel
 
+from planner_app.domain.catalogue import BudgetLimits
+from planner_app.domain.fold import fold
+from planner_app.domain.moves import CallModel
+from planner_app.engine.assembly import assemble
+from planner_app.engine.run_log import RunLog
+from planner_app.engine.services import open_services
+from planner_app.history import History
 from planner_app.models.lite import load_litellm
 from planner_app.models.litellm_client import LiteLLMClient, LiteLLMOptions
-from planner_app.models.port import Message, ModelRequest, ModelSpec, ReplyKey
+from planner_app.models.port import Message, ModelClient, ModelRequest, ModelSpec, ReplyKey
 from planner_app.models.profiles import ProfileBook
 from planner_app.models.structured import StructuredError, parse
 from planner_app.models.think import ThinkSplitter
-from tests.loopback.server import LoopbackServer, Reply
+from planner_app.queue.embedded import Queue
+from planner_app.queue.submission import Submission
+from planner_app.settings import ModelsSettings, load_settings
 
 CHUNK = 64 * 1024
 
@@ -111,33 +127,45 @@ def parser(rounds: int) -> None:
     line("parser, worst growth when doubled", f"x{worst:.1f}", "about 2: linear")
 
 
-def request(base: str, max_tokens: int = 100_000) -> ModelRequest:
-    return ModelRequest(
-        spec=ModelSpec(name="openai/bench", api_base=base),
-        messages=(Message(role="user", content="hello"),),
-        max_tokens=max_tokens,
-        deadline_s=60.0,
-        key=ReplyKey(role="planner", purpose="plan", turn=1),
-    )
+NAME = "openai/bench"
+MESSAGES = (Message(role="user", content="hello"),)
+VERDICT = '{"ok": true, "problems": [], "unsupported": []}'
+Work = Callable[[], Awaitable[object]]
 
 
-async def calls(rounds: int) -> None:
-    began = time.perf_counter()
-    litellm = await load_litellm()
-    line("import of litellm, in a thread, once", f"{time.perf_counter() - began:.2f} s", "")
-    server = LoopbackServer()
-    await server.start()
-    client = LiteLLMClient(LiteLLMOptions(ProfileBook.load()))
+@asynccontextmanager
+async def server(tokens: int) -> AsyncIterator[str]:
+    """The loopback server in a process of its own, so that its work is not counted as ours.
 
-    async def bare() -> None:
+    It thinks so many tokens aloud, and then says little.
+    """
+    thought = "".join(f" w{n % 999:03}" for n in range(tokens))
+    script = {"bench": [{"text": VERDICT, "reasoning": thought, "chunk": 5}]}
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(script, file)
+        file.flush()
+        command = (sys.executable, "-m", "tests.loopback.server", "--script", file.name)
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        try:
+            yield (await process.stdout.readline()).decode().strip()
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+def bare(litellm: ModuleType, base: str) -> Work:
+    """The same call without us."""
+
+    async def work() -> None:
         stream = await litellm.acompletion(
-            model="openai/bench",
+            model=NAME,
             messages=[{"role": "user", "content": "hello"}],
-            api_base=server.base,
+            api_base=base,
             api_key="none",
             stream=True,
             stream_options={"include_usage": True},
-            max_tokens=1000,
+            max_tokens=100_000,
             max_retries=0,
             timeout=60.0,
         )
@@ -145,38 +173,100 @@ async def calls(rounds: int) -> None:
             if chunk.choices:
                 _ = chunk.choices[0].delta.content
 
-    async def ours() -> None:
-        await client.complete(request(server.base), lambda _: None)
+    return work
 
-    async def timed(tokens: int) -> tuple[float, float]:
-        """Median seconds of a call, bare and ours, taken in turns."""
-        server.serve("bench", Reply("".join(f"{n:04}" for n in range(tokens)), chunk=4))
-        await bare()
-        await ours()
-        bares, mine = [], []
-        for _ in range(rounds):
-            for work, times in ((bare, bares), (ours, mine)):
-                began = time.perf_counter()
-                await work()
-                times.append(time.perf_counter() - began)
-        return statistics.median(bares), statistics.median(mine)
 
-    short_bare, short_ours = await timed(1)
-    line("call of one token, bare litellm p50", f"{short_bare * 1e3:.1f} ms", "")
-    over = (short_ours - short_bare) * 1e3
-    line("our overhead per call, p50", f"{over:.2f} ms", "< 5")
-    many = 1000
-    long_bare, long_ours = await timed(many)
-    bare_token = (long_bare - short_bare) / many * 1e6
-    ours_token = ((long_ours - short_ours) - (long_bare - short_bare)) / many * 1e6
-    line("litellm and HTTP per streamed token", f"{bare_token:.0f} us", "")
-    line(
-        "ours on top per streamed token",
-        f"{ours_token:.1f} us",
-        f"{ours_token / bare_token:.0%} of litellm's; < 25 %",
+def client_call(client: ModelClient, base: str) -> Work:
+    """The call through our client: splitter, deadlines, usage, price."""
+    request = ModelRequest(
+        spec=ModelSpec(name=NAME, api_base=base),
+        messages=MESSAGES,
+        max_tokens=100_000,
+        deadline_s=60.0,
+        key=ReplyKey(role="planner", purpose="plan", turn=1),
     )
+
+    async def work() -> None:
+        await client.complete(request, lambda _: None)
+
+    return work
+
+
+@asynccontextmanager
+async def run_call(base: str) -> AsyncIterator[Work]:
+    """The call as a run makes it: budget, request and events recorded, live text, the verdict."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = load_settings(Path(folder), {**os.environ, "PLANNER_HOME": folder})
+        models = ModelsSettings(api_bases={"openai/": base})
+        settings = settings.model_copy(update={"models": models})
+        history = History.open(settings.paths.database)
+        queue = Queue(history)
+        roles = dict.fromkeys(("planner", "executor", "checker"), NAME)
+        free = BudgetLimits(usd=None, seconds=None, calls=None)
+        wanted = Submission(text="A task.", models=roles, sandbox="unsafe-host", budget=free)
+        run_id = queue.submit(wanted, settings).run_id
+        me = queue.join("run")
+        lease = queue.claim(me.worker_id, run_id)
+        assert lease is not None
+        async with open_services(settings, history, queue) as services:
+            state = fold(await history.load_events(run_id))
+            log = RunLog(history, run_id, lease.fence, state)
+            crew = await assemble(log, services)
+            turns = itertools.count(1)
+
+            async def work() -> None:
+                turn = next(turns)
+                chat = f"checker/{turn}"
+                move = CallModel(f"check/-/0/{turn}/1", "checker", "check", chat, turn)
+                await crew.calls.perform(move)
+
+            yield work
+            ended = [e.type for e in history.events(run_id)].count("answer.checked")
+            assert ended == next(turns) - 1, "every call was made and read"
+            await crew.sessions.close()
+        me.leave()
+        history.close()
+
+
+async def timed(works: Sequence[Work], rounds: int) -> list[tuple[float, float]]:
+    """Median wall and CPU seconds of each work, taken in turns after one to warm up."""
+    walls: list[list[float]] = [[] for _ in works]
+    cpus: list[list[float]] = [[] for _ in works]
+    for number in range(rounds + 1):
+        for index, work in enumerate(works):
+            wall, cpu = time.perf_counter(), time.process_time()
+            await work()
+            if number:
+                walls[index].append(time.perf_counter() - wall)
+                cpus[index].append(time.process_time() - cpu)
+    return [(statistics.median(w), statistics.median(c)) for w, c in zip(walls, cpus, strict=True)]
+
+
+async def both(litellm: ModuleType, tokens: int, rounds: int) -> list[tuple[float, float]]:
+    """Bare, through our client, and as a run makes it, of one length of reply."""
+    client = LiteLLMClient(LiteLLMOptions(ProfileBook.load()))
+    async with server(tokens) as base, run_call(base) as in_run:
+        found = await timed([bare(litellm, base), client_call(client, base), in_run], rounds)
     await client.aclose()
-    await server.close()
+    return found
+
+
+async def calls(rounds: int, many: int) -> None:
+    began = time.perf_counter()
+    litellm = await load_litellm()
+    line("import of litellm, in a thread, once", f"{time.perf_counter() - began:.2f} s", "")
+    short = await both(litellm, 1, rounds)
+    line("call of one token, bare litellm, p50", f"{short[0][0] * 1e3:.1f} ms", "")
+    for name, (wall, _) in zip(("our client", "a run's call, fsynced"), short[1:], strict=True):
+        line(f"{name}, on top per call, p50", f"{(wall - short[0][0]) * 1e3:.2f} ms", "< 5")
+    long = await both(litellm, many, max(3, rounds // 8))
+    bare_us, client_us, run_us = (
+        (after[1] - before[1]) / many * 1e6 for before, after in zip(short, long, strict=True)
+    )
+    line("litellm and HTTP, CPU per streamed token", f"{bare_us:.0f} us", f"of {many:,} tokens")
+    for name, us in (("our client", client_us), ("a run's call, live text too", run_us)):
+        share = (us - bare_us) / bare_us
+        line(f"{name}, on top per token", f"{us - bare_us:.1f} us", f"{share:.0%}; < 25 %")
 
 
 def main() -> None:
@@ -185,7 +275,7 @@ def main() -> None:
     quick = options.parse_args().quick
     splitter(2 if quick else 5)
     parser(1 if quick else 3)
-    asyncio.run(calls(10 if quick else 40))
+    asyncio.run(calls(10 if quick else 40, 1_000 if quick else 3_000))
 
 
 if __name__ == "__main__":
