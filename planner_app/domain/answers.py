@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from planner_app.domain.citations import cited_ids, unknown_ids
 from planner_app.domain.plan import Answer, Claim
 from planner_app.domain.sizes import cut, json_bytes
 from planner_app.domain.state import RunState
@@ -10,13 +13,15 @@ ANSWER_BYTES = 15_000
 """Of an answer within an event; the blob `answer` is whole."""
 ANSWER_TEXT_BYTES = 8_000
 """Of its text, as a JSON string."""
+CLAIM_BYTES = 400
+"""Of a claim, and of its quote, in an answer that is too long."""
 
 
 def answer_problems(state: RunState) -> list[str]:
     """Why the newest draft does not hold; empty when it does.
 
-    Each claim needs a source id, each id must exist, a quote must stand in its source, and an
-    answer that rests on finished steps has at least one claim.
+    Each claim needs a source id, each id must exist, in the text too, a quote must stand in its
+    source, and an answer that rests on finished steps has at least one claim.
     """
     answer = state.answer
     if answer is None:
@@ -31,16 +36,39 @@ def answer_problems(state: RunState) -> list[str]:
             problems.append(f"claim {short!r} has no source id")
         unknown = [n for n in claim.source_ids if n not in known]
         if unknown:
-            marks = ", ".join(f"[{n}]" for n in unknown)
-            problems.append(f"claim {short!r} cites {marks}, which does not exist")
+            problems.append(f"claim {short!r} cites {marks(unknown)}, which does not exist")
+    if unknown := unknown_ids(answer.text, known):
+        problems.append(f"the text cites {marks(unknown)}, which does not exist")
     for checked in state.claim_checks:
         index = int(checked["claim"])
         if not checked["found"] and index < len(answer.claims):
             short = cut(answer.claims[index].text, 120)
-            problems.append(f"the quote of claim {short!r} does not stand in its source")
+            why = checked.get("reason") or "it does not stand in its source"
+            problems.append(f"the quote of claim {short!r}: {why}")
     if not answer.claims and known and any(s.status == "done" for s in state.steps.values()):
         problems.append("the answer has no claims; list each statement with its source ids")
     return problems
+
+
+def marks(numbers: Iterable[int]) -> str:
+    """Source numbers as an answer shows them."""
+    return ", ".join(f"[{n}]" for n in numbers)
+
+
+def with_marks(answer: Answer) -> Answer:
+    """The answer with `[n]` in its text where only its claims name their sources.
+
+    Behind the claim where the text holds it, else at the text's end.
+    """
+    text = answer.text
+    for claim in answer.claims:
+        missing = [n for n in claim.source_ids if n not in cited_ids(text)]
+        if not missing:
+            continue
+        said = claim.text.strip().rstrip(".")
+        place = text.find(said) + len(said) if said and said in text else len(text.rstrip())
+        text = f"{text[:place]} {''.join(f'[{n}]' for n in missing)}{text[place:]}"
+    return answer.model_copy(update={"text": text})
 
 
 def composed_answer(state: RunState) -> Answer | None:
@@ -56,8 +84,8 @@ def composed_answer(state: RunState) -> Answer | None:
             continue
         cited = list(dict.fromkeys(e.source_id for e in report.evidence))
         cited = cited or ([step.source_id] if step.source_id is not None else [])
-        marks = "".join(f" [{n}]" for n in cited)
-        lines.append(f"{cut(report.result or step.step.objective, share)}{marks}")
+        shown = "".join(f" [{n}]" for n in cited)
+        lines.append(f"{cut(report.result or step.step.objective, share)}{shown}")
         claims.append(Claim(text=report.result[:300], source_ids=cited))
     points = [
         f"{s.step.id}: {cut(s.step.objective, 200)} ({s.status})"
@@ -76,13 +104,26 @@ def composed_answer(state: RunState) -> Answer | None:
 
 
 def fitted(answer: Answer) -> Answer:
-    """The answer as its event can hold it: what is too long is cut, the ends of lists first."""
-    answer = answer.model_copy(update={"text": cut(answer.text, ANSWER_TEXT_BYTES)})
+    """The answer as its event can hold it: one that is too long is cut, the ends of lists first."""
+    short = answer.model_copy(update={"text": cut(answer.text, ANSWER_TEXT_BYTES)})
+    if json_bytes(short.model_dump(mode="json")) <= ANSWER_BYTES:
+        return short
     if json_bytes(answer.data) > ANSWER_BYTES - ANSWER_TEXT_BYTES:
-        answer = answer.model_copy(update={"data": None})
+        short = short.model_copy(update={"data": None})
+    claims = [
+        claim.model_copy(
+            update={
+                "text": cut(claim.text, CLAIM_BYTES),
+                "quote": cut(claim.quote, CLAIM_BYTES),
+                "source_ids": claim.source_ids[:12],
+            }
+        )
+        for claim in answer.claims
+    ]
+    short = short.model_copy(update={"claims": claims})
     for name in ("open_points", "artifacts", "claims"):
-        kept = list(getattr(answer, name))
-        while kept and json_bytes(answer.model_dump(mode="json")) > ANSWER_BYTES:
+        kept = list(getattr(short, name))
+        while kept and json_bytes(short.model_dump(mode="json")) > ANSWER_BYTES:
             kept = kept[: len(kept) * 3 // 4]
-            answer = answer.model_copy(update={name: kept})
-    return answer
+            short = short.model_copy(update={name: kept})
+    return short

@@ -12,7 +12,7 @@ import hashlib
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 MAX_QUOTE = 2000
@@ -38,7 +38,8 @@ def find_quote(text: str, quote: str) -> QuoteMatch | None:
     """The first place where `quote` stands in `text`, or None.
 
     A match never begins or ends inside a word or a number: `5 %` does not stand in `15 %`,
-    `-5 %` or `1.5 %`. None also for a quote that is empty, only punctuation, or too long.
+    `-5 %` or `1.5 %`. Where a quote leaves words out (`...`, `[...]`), its parts stand in their
+    order near each other. None also for one that is empty, only punctuation, or too long.
     """
     if len(quote) > MAX_QUOTE:
         return None
@@ -46,16 +47,55 @@ def find_quote(text: str, quote: str) -> QuoteMatch | None:
     for candidate in _forms_of(quote):
         found = page.find(candidate)
         if found is not None:
-            start, end = found
-            return QuoteMatch(text.count(PAGE_BREAK, 0, start) + 1, start, text[start:end])
+            return _match(text, *found)
+    parts = [next(_forms_of(part), "") for part in _LEFT_OUT.split(quote)]
+    if 2 <= len(parts) <= MAX_PARTS and all(_weight(part) >= MIN_PART for part in parts):
+        found = page.find_in_order(parts)
+        if found is not None:
+            return _match(text, *found)
     return None
 
 
+def _match(text: str, start: int, end: int) -> QuoteMatch:
+    return QuoteMatch(text.count(PAGE_BREAK, 0, start) + 1, start, text[start:end])
+
+
+MIN_WEIGHT = 3
+"""Letters and digits that a quote must hold to show anything; a character of a script without
+spaces counts twice."""
+MIN_PART = 8
+"""Of each part of a quote that leaves words out."""
+MAX_PARTS = 5
+MAX_PLACES = 100
+"""Of the first part, from which the others are looked for."""
+MAX_GAP = 1_000
+"""Characters between two parts."""
+_LEFT_OUT = re.compile(
+    r"\s*(?:\[\s*(?:\.{3,}|\u2026)\s*\]|\(\s*(?:\.{3,}|\u2026)\s*\)|\.{3,}|\u2026)\s*"
+)
+
+
+def is_too_short(quote: str) -> bool:
+    """Whether a quote says so little that it stands almost anywhere."""
+    return _weight(quote) < MIN_WEIGHT
+
+
+def _weight(text: str) -> int:
+    return sum(1 if _wordy(char) else 2 for char in text if char.isalnum())
+
+
 def _forms_of(quote: str) -> Iterator[str]:
-    """The quote in normal form, then without the quotation marks or dots wrapped around it."""
+    """The quote in normal form, then without the quotation marks or dots wrapped around it.
+
+    Last, with its first letter in the other case: who quotes the middle of a sentence may begin
+    with a capital.
+    """
     whole = _Normalised(quote).text.strip()
     bare = whole.strip("\"' ").removeprefix("...").removesuffix("...").strip()
-    for form in dict.fromkeys((whole, bare)):
+    forms = [whole, bare]
+    if bare[:1].isupper() and bare[1:2].islower() and " " in bare:
+        forms.append(bare[0].lower() + bare[1:])
+    for form in dict.fromkeys(forms):
         if any(char.isalnum() for char in form):
             yield form
 
@@ -108,13 +148,32 @@ class _Normalised:
 
     def find(self, form: str) -> tuple[int, int] | None:
         """Start and end in the original of the first match that cuts no word or number."""
-        at = self.text.find(form)
-        while at >= 0:
-            end = at + len(form)
-            if not self._cuts(at, end):
-                return self._origin(at), self._origin_end(end)
-            at = self.text.find(form, at + 1)
+        at = self._place(form, 0)
+        return None if at < 0 else (self._origin(at), self._origin_end(at + len(form)))
+
+    def find_in_order(self, forms: list[str]) -> tuple[int, int] | None:
+        """Where the first form begins and the last ends, with no more than a gap between two."""
+        first = self._place(forms[0], 0)
+        for _ in range(MAX_PLACES):
+            if first < 0:
+                return None
+            end = first + len(forms[0])
+            for form in forms[1:]:
+                at = self._place(form, end, end + MAX_GAP + len(form))
+                if at < 0:
+                    break
+                end = at + len(form)
+            else:
+                return self._origin(first), self._origin_end(end)
+            first = self._place(forms[0], first + 1)
         return None
+
+    def _place(self, form: str, start: int, stop: int | None = None) -> int:
+        """Where the form stands from `start` on without cutting a word or number; -1: nowhere."""
+        at = self.text.find(form, start, stop)
+        while at >= 0 and self._cuts(at, at + len(form)):
+            at = self.text.find(form, at + 1, stop)
+        return at
 
     def _build(self) -> None:
         original = self.original
@@ -272,8 +331,26 @@ def cited_ids(text: str) -> list[int]:
 
     Markers inside code do not count, and neither does `[0]`: numbers begin at 1.
     """
+    return _cited(_CODE.sub(" ", text))
+
+
+def unknown_ids(text: str, known: Collection[int]) -> list[int]:
+    """The markers of an answer that name no source: `[9]` where there are eight.
+
+    A number in brackets right behind a word may be an index (`a[9]`), and a high one a year: they
+    are none.
+    """
+    apart = _INDEX.sub(" ", _CODE.sub(" ", text))
+    return [n for n in _cited(apart) if n not in known and n <= MAX_MARKER]
+
+
+MAX_MARKER = 999
+_INDEX = re.compile(r"(?<=[\w)\]])\[\d[^\]\n]{0,60}\](?!\()")
+
+
+def _cited(text: str) -> list[int]:
     found: dict[int, None] = {}
-    for marker in _MARKER.finditer(_CODE.sub(" ", text)):
+    for marker in _MARKER.finditer(text):
         for number in _numbers(marker.group(1)):
             if number > 0:
                 found[number] = None

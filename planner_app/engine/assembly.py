@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import mimetypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,10 +14,8 @@ from planner_app.broker.catalogue import (
     prompt_text,
 )
 from planner_app.broker.policy import parse_policy
-from planner_app.broker.port import NewSource
 from planner_app.domain.catalogue import Role
 from planner_app.domain.errors import ModelMissing
-from planner_app.domain.events import EventDraft
 from planner_app.domain.state import RunState
 from planner_app.engine.actions import Actions
 from planner_app.engine.further_calls import FurtherCalls
@@ -28,7 +25,9 @@ from planner_app.engine.outcomes import Outcomes
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.services import Services
 from planner_app.engine.sessions import Sessions
-from planner_app.engine.tool_calls import ToolCalls, source_draft
+from planner_app.engine.tool_calls import ToolCalls
+from planner_app.models.port import ModelSpec
+from planner_app.models.price_table import withdrawal
 from planner_app.sandbox.session import GuestModule
 
 ROLES: tuple[Role, ...] = ("planner", "executor", "checker")
@@ -45,6 +44,8 @@ class Crew:
     """Role to model, as far as the task left it open."""
     prices: dict[str, list[float] | None]
     profiles: dict[str, str]
+    warnings: tuple[str, ...]
+    """What a reader of the trace should know of the models: one is soon withdrawn."""
 
 
 async def assemble(log: RunLog, services: Services) -> Crew:
@@ -106,7 +107,15 @@ async def assemble(log: RunLog, services: Services) -> Crew:
             for name, p in prices.items()
         },
         profiles={role: client.profile(spec).family for role, spec in specs.items()},
+        warnings=_withdrawals(specs.values()),
     )
+
+
+def _withdrawals(specs: Iterable[ModelSpec]) -> tuple[str, ...]:
+    """A line for each model that its provider withdraws; own servers' are nobody's to withdraw."""
+    today = datetime.now(UTC).date()
+    lines = [withdrawal(spec.name, today) for spec in specs if spec.api_base is None]
+    return tuple(dict.fromkeys(filter(None, lines)))
 
 
 def settled_models(state: RunState, services: Services) -> dict[str, str]:
@@ -148,28 +157,3 @@ def _source_reader(log: RunLog) -> Callable[[int], str]:
         return log.read(source.text) if source is not None and source.text is not None else ""
 
     return read
-
-
-async def attachment_sources(log: RunLog) -> list[EventDraft]:
-    """The task's files as numbered sources, so that answers can cite them."""
-    drafts = []
-    for attached in log.state.attachments:
-        data = (await log.history.load_blobs([attached.sha256]))[attached.sha256]
-        try:
-            text = data.decode("utf-8")
-        except UnicodeDecodeError:
-            text = ""
-        source = NewSource(
-            kind="attachment",
-            title=attached.name,
-            url=None,
-            content=data,
-            text=text,
-            mime=mimetypes.guess_type(attached.name)[0] or "application/octet-stream",
-            at=log.state.created_at,
-            weak=False,
-        )
-        n, new = log.number("attachment", None, attached.sha256)
-        if new:
-            drafts.append(await source_draft(log, n, source))
-    return drafts

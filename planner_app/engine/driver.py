@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 
 from planner_app import __version__
 from planner_app.agents.prompts import prompt_hashes
-from planner_app.domain.catalogue import RunClaimed, RunFinished
+from planner_app.domain.catalogue import NoteAdded, RunClaimed, RunFinished
 from planner_app.domain.errors import FenceLost, HistoryError, PlannerError
 from planner_app.domain.events import EventDraft
 from planner_app.domain.fold import fold
 from planner_app.domain.moves import CallModel, Record, RunAction, WakeAt, next_moves
 from planner_app.domain.state import RunState
-from planner_app.engine.assembly import Crew, assemble, attachment_sources
+from planner_app.engine.assembly import Crew, assemble
+from planner_app.engine.attachments import attachment_sources
 from planner_app.engine.commands import command_draft
 from planner_app.engine.run_log import OnEvent, RunLog
 from planner_app.engine.services import Services
@@ -101,7 +102,8 @@ class _Driver:
         # After the claim, so that the time in which nobody drove the run is not run time.
         drafts += left_behind(state)
         if state.started_at is None:
-            drafts += await attachment_sources(self._log)
+            drafts += [NoteAdded(text=line).draft() for line in crew.warnings]
+            drafts += await attachment_sources(self._log, self._services.tools(state).reader)
         await self._log.append(*drafts, durable=True)
 
     async def _loop(self, crew: Crew) -> RunState:

@@ -11,6 +11,7 @@ from planner_app.agents.executor import Acted, Reported, read_executor
 from planner_app.agents.planner import read_plan
 from planner_app.agents.turn import Surroundings
 from planner_app.broker.port import NewSource
+from planner_app.domain.answers import fitted, marks, with_marks
 from planner_app.domain.catalogue import (
     AnswerChecked,
     AnswerDrafted,
@@ -25,9 +26,9 @@ from planner_app.domain.catalogue import (
     TurnRefused,
     TurnTaken,
 )
-from planner_app.domain.citations import find_quote
+from planner_app.domain.citations import find_quote, is_too_short
 from planner_app.domain.errors import PlannerError
-from planner_app.domain.events import MAX_DATA_BYTES, EventDraft
+from planner_app.domain.events import EventDraft
 from planner_app.domain.move_types import CallModel
 from planner_app.domain.plan import Answer, CheckVerdict, Evidence, Report, Review
 from planner_app.domain.state import Attempt, RunState
@@ -40,9 +41,11 @@ from planner_app.engine.handover import (
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.sessions import Sessions
 from planner_app.engine.tool_calls import Lane, source_draft
-from planner_app.models.port import Message, ModelReply
+from planner_app.models.port import ModelReply
 
-ANSWER_HEAD_CHARS = 8_000
+NOWHERE = "it does not stand in its source"
+MAX_ELSEWHERE_CHARS = 2_000_000
+"""Of other sources' text in which a quote is looked for that does not stand where it should."""
 
 
 class Outcomes:
@@ -105,25 +108,29 @@ class Outcomes:
 
     async def drafted(self, answer: Answer) -> list[EventDraft]:
         """The facts that an answer is there, and where its quotes stand."""
+        answer = with_marks(answer)
         whole = answer.model_dump_json().encode("utf-8", "replace")
         sha = (await self._log.put(whole))[0]
         number = self._log.state.answer_number + 1
-        drafted = AnswerDrafted(answer=bounded_answer(answer), number=number)
-        facts = [drafted.draft(blobs={"answer": sha})]
-        if checks := self._claim_checks(answer):
+        answer = fitted(answer)
+        facts = [AnswerDrafted(answer=answer, number=number).draft(blobs={"answer": sha})]
+        if checks := await asyncio.to_thread(self._claim_checks, answer):
             facts.append(ClaimsChecked(number=number, checks=checks).draft())
         return facts
 
     def _claim_checks(self, answer: Answer) -> list[dict[str, Any]]:
         """Where each claim's quote stands: in any of the sources that it cites."""
         checks = []
-        for index, claim in enumerate(answer.claims[:40]):
+        for index, claim in enumerate(answer.claims):
             if not claim.quote.strip() or not claim.source_ids:
                 continue
             found = [
                 self._check(Evidence(source_id=n, quote=claim.quote)) for n in claim.source_ids
             ]
             best = next((check for check in found if check["found"]), found[0])
+            if best.get("reason") == NOWHERE:
+                others = self._elsewhere(claim.quote, set(claim.source_ids))
+                best["reason"] += f"; it stands in {marks(others)}" if others else ""
             checks.append({"claim": index} | {k: v for k, v in best.items() if k != "quote"})
         return checks
 
@@ -162,19 +169,24 @@ class Outcomes:
         return [refused.draft()]
 
     async def _report(self, move: CallModel, attempt: Attempt, report: Report) -> list[EventDraft]:
-        checks = [self._check(piece) for piece in report.evidence]
+        checks = await asyncio.to_thread(lambda: [self._check(e) for e in report.evidence])
         bad = [check for check in checks if not check["found"]]
         checked = EvidenceChecked(checks=checks, unsupported=len(bad)).draft()
         if bad and not attempt.evidence_told and report.verdict == "done":
-            lines = [f"[{c['source_id']}] {c['quote'][:120]!r}: {c['reason']}" for c in bad]
+            # By place and not in their words: a quote is web text.
+            lines = [
+                f"piece {place} of `evidence`, source [{c['source_id']}]: {c['reason']}"
+                for place, c in enumerate(checks, start=1)
+                if not c["found"]
+            ]
             message = "Evidence does not hold:\n" + "\n".join(lines) + "\nCorrect your report."
             return [checked, TurnRefused(kind="evidence", message=message[:1500]).draft()]
         kept = [p for p, c in zip(report.evidence, checks, strict=True) if c["found"]]
         report = report.model_copy(update={"evidence": kept, "step_id": move.step_id or ""})
-        facts = [checked] if checks else []
+        about = [checked] if checks else []
         if attempt.actions == 0:
-            return [*facts, self._reported(report, {}, {}, None)]
-        return [*facts, *await self._with_session(move, attempt, report)]
+            return [self._reported(report, {}, {}, None), *about]
+        return [*await self._with_session(move, attempt, report), *about]
 
     def _check(self, piece: Evidence) -> dict[str, Any]:
         """Whether a quote stands in its source."""
@@ -183,10 +195,23 @@ class Outcomes:
             return check | {"reason": "there is no such source"}
         if not piece.quote.strip():
             return check | {"found": True, "reason": "no quote to look up"}
+        if is_too_short(piece.quote):
+            return check | {"reason": "the quote is too short to show anything"}
         match = find_quote(self._around.source_text(piece.source_id), piece.quote)
         if match is None:
-            return check | {"reason": "the quote does not stand in the source"}
+            return check | {"reason": NOWHERE}
         return check | {"found": True, "page": match.page, "offset": match.offset}
+
+    def _elsewhere(self, quote: str, cited: set[int]) -> list[int]:
+        """The first source in which a quote stands that the cited ones do not hold."""
+        left = MAX_ELSEWHERE_CHARS
+        for n in self._log.state.sources:
+            if n not in cited and left > 0:
+                text = self._around.source_text(n)
+                left -= len(text)
+                if find_quote(text[:MAX_ELSEWHERE_CHARS], quote) is not None:
+                    return [n]
+        return []
 
     async def _with_session(
         self, move: CallModel, attempt: Attempt, report: Report
@@ -228,10 +253,14 @@ class Outcomes:
         self, move: CallModel, attempt: Attempt, report: Report, values: dict[str, Any]
     ) -> tuple[int, list[EventDraft]]:
         """The source that stands for what the attempt's actions computed."""
-        conversation = self._log.state.conversations.get(move.conversation, ())
-        said = [Message.model_validate_json(self._log.read(sha)) for sha in conversation[2:]]
-        parts = [message.content for message in said]
-        parts += [self._log.read(n.sha) for n in attempt.outbox if n.sha is not None]
+        parts = [
+            self._log.read(event.blobs[part])
+            for event in await self._log.history.load_events(self._log.run_id)
+            for part in ("code", "observation")
+            if (event.step_id, event.attempt) == (move.step_id, attempt.number)
+            and event.type in {"action.started", "action.finished"}
+            and part in event.blobs
+        ]
         parts += [f"{name} = {value['preview']}" for name, value in values.items()]
         parts.append(f"result: {report.result}")
         text = "\n\n".join(parts)
@@ -279,35 +308,3 @@ def _bounded_review(review: Review) -> Review:
             "questions": review.questions[:5],
         }
     )
-
-
-def bounded_answer(answer: Answer) -> Answer:
-    """The answer as an event holds it: long texts cut, so that it stays below 16 KiB."""
-    limit = ANSWER_HEAD_CHARS
-    short = answer
-    while True:
-        claims = [
-            c.model_copy(
-                update={
-                    "text": c.text[: limit // 25],
-                    "quote": c.quote[: limit // 40],
-                    "source_ids": c.source_ids[:12],
-                }
-            )
-            for c in answer.claims[: max(4, limit // 250)]
-        ]
-        data = answer.data
-        if len(json.dumps(data, default=str)) > limit // 3:
-            data = None
-        short = answer.model_copy(
-            update={
-                "text": answer.text[:limit],
-                "claims": claims,
-                "artifacts": [a[:200] for a in answer.artifacts[:20]],
-                "open_points": [p[:200] for p in answer.open_points[:10]],
-                "data": data,
-            }
-        )
-        if len(short.model_dump_json().encode()) < MAX_DATA_BYTES - 500:
-            return short
-        limit = limit * 2 // 3

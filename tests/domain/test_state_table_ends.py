@@ -104,12 +104,13 @@ def answering(**created: object) -> Story:
     return planned("a", "b", **created).report("a").report("b")
 
 
-def test_a_claim_without_a_source_is_sent_back_twice() -> None:
-    story = answering().answer()
-    assert "has no source id" in story.newest("answer.refused")["problems"][0]
+@pytest.mark.parametrize(
+    ("cited", "said"), [((), "has no source id"), ((99,), "[99], which does not exist")]
+)
+def test_a_claim_without_a_source_is_sent_back_once(cited: tuple[int, ...], said: str) -> None:
+    story = answering().answer(*cited)
+    assert said in story.newest("answer.refused")["problems"][0]
     assert story.due == ["answer"]
-    story.answer(99)
-    assert "[99], which does not exist" in story.newest("answer.refused")["problems"][0]
     story.answer()
     assert story.state.status == "checking"
     assert story.check().state.final == "partial"
@@ -130,7 +131,7 @@ def test_a_second_failed_check_makes_the_answer_partial() -> None:
 
 
 def test_an_unsourced_draft_that_was_put_right_leaves_no_trace_in_the_end() -> None:
-    story = answering().answer().answer().answer().check(ok=False).answer(1).check()
+    story = answering().answer().answer().check(ok=False).answer(1).check()
     assert story.state.final == "done"
 
 

@@ -87,7 +87,7 @@ async def test_a_quote_that_does_not_stand_in_its_source_goes_back_once(
     script = Script().planner(plan({"id": "a"}))
     bad = {"source_id": 1, "quote": "The dog sat."}
     script.executor("a", report(evidence=[bad]))
-    script.executor("a", report(evidence=[bad]), expect="does not stand in the source")
+    script.executor("a", report(evidence=[bad]), expect="does not stand in its source")
     script.checker(check())
     state = await world.run(script, files=(data,))
     assert state.steps["a"].report is not None
@@ -104,7 +104,7 @@ async def test_a_claim_without_a_source_goes_back_to_the_planner(world: World) -
     state = await world.run(script)
     assert state.status == "done"
     assert state.answer is not None
-    assert state.answer.text == "Founded."
+    assert state.answer.text == "Founded [1]."
 
 
 async def test_a_failed_check_sends_the_answer_back_and_says_so_when_it_stays(
@@ -181,7 +181,7 @@ async def test_a_used_up_budget_still_gives_an_answer(world: World) -> None:
     state = await world.run(script, budget=BudgetLimits(calls=6, actions=2), headless=True)
     assert state.status == "partial"
     assert state.answer is not None
-    assert state.answer.text == "One, so far."
+    assert state.answer.text == "One, so far [1]."
     assert "budget" in state.reason
     assert state.spent.calls <= 6
 
