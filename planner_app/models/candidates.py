@@ -11,18 +11,21 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
-from planner_app.models.lenient import MAX_DEPTH, LenientError, LenientReader
+from planner_app.models.lenient import MAX_DEPTH, LenientError, LenientReader, Reason
 
 # No object begins with another bracket: `{{` of a template is read from its second.
 _OPENER = re.compile(r"[{\uff5b](?!\s*[{\[])|[\[\uff3b]")
-_STRICT_FAILURES = 200
+_STRICT_FAILURES = 64
 """Each failure makes json count the lines before it; after this many only the lenient reader
 goes on, which keeps the whole linear."""
 _WORK_FACTOR = 4
+"""Characters that the lenient reader may look at, as a multiple of the text's length."""
+_READING_COSTS = 16
+"""To begin to read takes about as long as this many characters."""
 _KEPT = 200
 _LOOKED_AHEAD = 300
 
@@ -53,8 +56,8 @@ class Unreadable:
 
     start: int
     """Position of its first character."""
-    reason: Literal["syntax", "number", "depth"]
-    """`number`: a number that could mean two things."""
+    reason: Reason
+    """Why; what is `ambiguous` is never repaired."""
     message: str
     """For people and for the model."""
 
@@ -70,7 +73,7 @@ class Names:
         self.names = frozenset(known)
         """The keys themselves; empty when any object will do."""
         options = "|".join(map(re.escape, known))
-        self._word = re.compile(rf"(?<!\w)(?:{options})(?!\w)") if known else None
+        self._word = re.compile(rf"(?<!\w)(?:{options})(?!\w)", re.IGNORECASE) if known else None
         self._colon = re.compile(r"(?:###)?[\"'\u201d\u2019\uff02]?\s{0,99}[:=\uff1a]")
 
     def found_in(self, text: str) -> Places:
@@ -150,62 +153,102 @@ def find_values(text: str, names: Names) -> list[Found]:
 
     Of very many only the last 200 are kept.
     """
-    found: list[Found] = []
-    decoder, reader, places = StrictDecoder(), LenientReader(text), names.found_in(text)
-    failures, work, at = 0, _WORK_FACTOR * len(text) + 10_000, 0
-    while work > 0 and (opener := _OPENER.search(text, at)):
-        start = opener.start()
-        if failures < _STRICT_FAILURES and text[start] in "{[":
-            try:
-                value, end = decoder.decode(text, start)
-            except ValueError:
-                failures += 1
-            else:
-                if too_deep(value):
-                    found.append(Unreadable(start, "depth", _TOO_DEEP))
-                else:
-                    named = places.stand_in(start, end)
-                    found.append(Candidate(value, start, end, named, dup_keys=decoder.dup_keys))
-                at = end
-                continue
-        item, at, cost = _leniently(reader, start, places)
-        work -= cost
-        if item is not None:
-            found.append(item)
-        if len(found) > 2 * _KEPT:
-            del found[:_KEPT]
-    return found[-_KEPT:]
+    return _Walk(text, names).run()
+
+
+class _Failure(NamedTuple):
+    """Why and where the lenient reader stopped."""
+
+    reason: Reason
+    message: str
+    reached: int
+
+
+class _Walk:
+    """One walk over a text."""
+
+    def __init__(self, text: str, names: Names) -> None:
+        self.text = text
+        self.decoder, self.reader = StrictDecoder(), LenientReader(text)
+        self.places = names.found_in(text)
+        self.work = _WORK_FACTOR * len(text) + 10_000
+        self.failures = 0
+        self.stopped: dict[int, _Failure | None] = {}
+        """Brackets from which nothing can be read, as an earlier attempt has shown: it was inside
+        them when it failed, or (None) when the text ended."""
+
+    def run(self) -> list[Found]:
+        """All that is found, in order."""
+        found: list[Found] = []
+        at = 0
+        while opener := _OPENER.search(self.text, at):
+            start = opener.start()
+            if self.work <= 0:
+                found.append(Unreadable(start, "syntax", "too many brackets that do not pair up"))
+                break
+            item, at = self._strictly(start) or self._leniently(start)
+            if item is not None:
+                found.append(item)
+            if len(found) > 2 * _KEPT:
+                del found[:_KEPT]
+        return found[-_KEPT:]
+
+    def _strictly(self, start: int) -> tuple[Found, int] | None:
+        """The JSON that begins at an opener and where to go on; None when it is not JSON."""
+        if start in self.stopped or self.failures >= _STRICT_FAILURES:
+            return None
+        if self.text[start] not in "{[":
+            return None
+        try:
+            value, end = self.decoder.decode(self.text, start)
+        except ValueError:
+            self.failures += 1
+            return None
+        if too_deep(value):
+            return Unreadable(start, "depth", _TOO_DEEP), end
+        named = self.places.stand_in(start, end)
+        return Candidate(value, start, end, named, dup_keys=self.decoder.dup_keys), end
+
+    def _leniently(self, start: int) -> tuple[Found | None, int]:
+        """What the lenient reader finds at an opener, and where to go on."""
+        reader = self.reader
+        if start in self.stopped:
+            failure = self.stopped.pop(start)
+            return self._unreadable(start, failure) if failure else None, start + 1
+        try:
+            reading = reader.read(start)
+        except LenientError as error:
+            reached = max(error.at, start + 1)
+            self.work -= reached - start + _READING_COSTS
+            if error.reason == "depth":
+                return Unreadable(start, "depth", str(error)), reached
+            failure = _Failure(error.reason, str(error), reached)
+            self.stopped.update(dict.fromkeys(reader.open[1:], failure))
+            return self._unreadable(start, failure), start + 1
+        self.work -= reading.end - start + _READING_COSTS
+        named = self.places.stand_in(start, reading.end)
+        if reading.truncated and not named:
+            self.stopped.update(dict.fromkeys(reader.open[1:]))
+            return None, start + 1
+        candidate = Candidate(
+            reading.value,
+            start,
+            reading.end,
+            named,
+            truncated=reading.truncated,
+            repaired=True,
+            dup_keys=reading.duplicate_keys,
+        )
+        return candidate, max(reading.end, start + 1)
+
+    def _unreadable(self, start: int, failure: _Failure) -> Unreadable | None:
+        """The place, if an object with wanted keys begins there."""
+        if not self.places.begin_object(self.text, start, failure.reached + 1):
+            return None
+        return Unreadable(start, failure.reason, failure.message)
 
 
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
-
-
-def _leniently(reader: LenientReader, start: int, places: Places) -> tuple[Found | None, int, int]:
-    """What stands at an opener, where to go on, and how many characters were looked at."""
-    try:
-        reading = reader.read(start)
-    except LenientError as error:
-        reached = max(error.at, start + 1)
-        cost = reached - start
-        if error.reason == "depth":
-            return Unreadable(start, "depth", str(error)), reached, cost
-        if places.begin_object(reader.text, start, reached + 1):
-            return Unreadable(start, error.reason, str(error)), start + 1, cost
-        return None, start + 1, cost
-    cost = reading.end - start
-    named = places.stand_in(start, reading.end)
-    if reading.truncated and not named:
-        return None, start + 1, cost
-    candidate = Candidate(
-        reading.value,
-        start,
-        reading.end,
-        named,
-        truncated=reading.truncated,
-        repaired=True,
-        dup_keys=reading.duplicate_keys,
-    )
-    return candidate, max(reading.end, start + 1), cost
 
 
 def too_deep(value: JsonValue) -> bool:

@@ -1,4 +1,4 @@
-"""The costly last resorts for a text that is not JSON: Python literals, repair, YAML.
+"""The costly last resorts for a text that is not JSON: Python literals and repair.
 
 Each looks at 64 KB at most and gives nothing rather than a guess. Repair is believed only when
 it invented and lost nothing: every string stands in the source, every word of it is kept.
@@ -11,19 +11,24 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import SupportsIndex
 
 from pydantic import JsonValue
 
 MAX_COSTLY = 64 * 1024
 """Characters that a costly stage looks at; longer texts skip it."""
 
-_MAX_BRACKETS_DEEP = 60
+MAX_BRACKETS_DEEP = 60
+"""Brackets inside brackets that a costly stage is given."""
+
+
+_LOOKS, _LOOKS_PER_CHAR = 100_000, 12
 
 
 def literal_value(source: str) -> JsonValue:
     """The value of a Python literal, or None. Nothing is executed."""
-    if len(source) > MAX_COSTLY or _depth(source) > _MAX_BRACKETS_DEEP:
+    if len(source) > MAX_COSTLY or brackets_deep(source) > MAX_BRACKETS_DEEP:
         return None
     try:
         with warnings.catch_warnings():
@@ -47,14 +52,41 @@ def _as_json(value: object) -> JsonValue:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
+class _Metered(str):
+    """A text that may be looked at so many times only.
+
+    json_repair looks at each character of what models write one to three times, but goes back
+    again and again over prose with brackets and quotes: 8 KB of it can take seconds.
+    """
+
+    __slots__ = ("left",)
+    left: int
+
+    def __new__(cls, text: str) -> _Metered:
+        made = super().__new__(cls, text)
+        made.left = _LOOKS + _LOOKS_PER_CHAR * len(text)
+        return made
+
+    def __getitem__(self, at: SupportsIndex | slice) -> str:
+        found = str.__getitem__(self, at)
+        self.left -= 1 + len(found) // 16
+        if self.left < 0:
+            raise _TooCostly
+        return found
+
+
+class _TooCostly(Exception):
+    """A repair goes over its text too often."""
+
+
 def repaired_value(source: str) -> JsonValue:
     """What json_repair makes of a text, if it neither invented nor lost anything; else None."""
-    if len(source) > MAX_COSTLY or _depth(source) > _MAX_BRACKETS_DEEP:
+    if len(source) > MAX_COSTLY or brackets_deep(source) > MAX_BRACKETS_DEEP:
         return None
     from json_repair import repair_json
 
     try:
-        value = repair_json(source, return_objects=True, skip_json_loads=True)
+        value = repair_json(_Metered(source), return_objects=True, skip_json_loads=True)
     except Exception:  # noqa: BLE001 - whatever goes wrong in a repair, the text is unrepaired
         return None
     if not isinstance(value, (dict, list)) or not _faithful(source, value):
@@ -65,6 +97,8 @@ def repaired_value(source: str) -> JsonValue:
 _STRUCTURE = r"[\s\"'`\u201c\u201d\u2018\u2019{}\[\],:]*+"
 _GAP = re.compile(_STRUCTURE)
 _EMPTY = re.compile(r"[\s{}\[\],:]*+(?:\"\"|'')")
+_QUOTE_MARKS = "\"'`\u201c\u201d\u2018\u2019"
+_BARE = re.compile(r"[^\"'`\\{}\[\]()<>=+*|&$%;\u201c\u201d\u2018\u2019]*")
 _AFTER_NUMBER = re.compile(r"(?![\w.%])(?!,\d{3}(?!\d))")
 _AFTER_KEY = re.compile(r"\s*+[\"'`\u201d\u2019]?\s*+:")
 
@@ -90,9 +124,20 @@ def _leaf_end(source: str, at: int, leaf: JsonValue) -> int | None:
     for text in _spellings(leaf):
         # A leaf may itself begin with what looks like structure, so look back into the gap.
         found = source.find(text, at, latest + len(text))
-        if found >= 0 and (isinstance(leaf, str) or _AFTER_NUMBER.match(source, found + len(text))):
+        if found >= 0 and _stands_whole(source, found, text, leaf):
             return found + len(text)
     return None
+
+
+def _stands_whole(source: str, start: int, text: str, leaf: JsonValue) -> bool:
+    """Whether a leaf is all that stands there: a number with all its digits, a string without its
+    own quotes in it, words without quotes only where they are no expression (`b"x"`, `f(x)`)."""
+    if not isinstance(leaf, str):
+        return _AFTER_NUMBER.match(source, start + len(text)) is not None
+    quote = source[start - 1 : start]
+    if quote and quote in _QUOTE_MARKS:
+        return quote not in text.replace("\\" + quote, "")
+    return _BARE.fullmatch(text) is not None
 
 
 def _spellings(leaf: JsonValue) -> tuple[str, ...]:
@@ -117,82 +162,7 @@ def _leaves(value: JsonValue) -> Iterator[tuple[JsonValue, bool]]:
         yield value, False
 
 
-def yaml_value(text: str, names: Iterable[str], required: Iterable[str]) -> JsonValue:
-    """A YAML mapping with all required keys at its top level, or None.
-
-    Scalars stay text (the schema reads them), so that `no`, dates and `1:20` are not guessed at.
-    """
-    known = {name.casefold(): name for name in names}
-    if not known or len(text) > MAX_COSTLY or _depth(text) > _MAX_BRACKETS_DEEP:
-        return None
-    body = _yaml_lines(text, known)
-    if not body or not all(
-        re.search(rf"(?m)^\s*(?:-\s+)?[\"']?{re.escape(name)}[\"']?\s*:", body) for name in required
-    ):
-        return None
-    from yaml import YAMLError
-
-    try:
-        value = _load_yaml(body)
-    except (YAMLError, RecursionError, ValueError, TypeError):
-        return None
-    if not isinstance(value, dict) or not set(required) <= set(value):
-        return None
-    return value
-
-
-_BOLD_KEY = re.compile(r"^(\s*)\*\*([\w-]+)(?::\*\*|\*\*\s*:)")
-_YAML_MEMBER = re.compile(r"[\s\"']*[\w-]+[\"']?\s*:(?:\s|$)|\s*- ")
-
-
-def _yaml_lines(text: str, known: dict[str, str]) -> str:
-    """From the first line that begins with a known key to the end of that block."""
-    lines = [_BOLD_KEY.sub(r"\1\2:", line) for line in text.expandtabs(2).splitlines()]
-    first = next(
-        (
-            number
-            for number, line in enumerate(lines)
-            if (key := re.match(r"[ ]*[\"']?([\w-]+)[\"']?\s*:(?:\s|$)", line))
-            and key.group(1).casefold() in known
-        ),
-        None,
-    )
-    if first is None:
-        return ""
-    indent = len(lines[first]) - len(lines[first].lstrip())
-    kept: list[str] = []
-    for line in lines[first:]:
-        stripped = line.strip()
-        if stripped.startswith(("```", "~~~", "---", "...")):
-            break
-        at_margin = len(line) - len(line.lstrip()) <= indent
-        # Prose after an empty line ends the block; a key or a list item does not.
-        after_gap = kept and not kept[-1].strip() and stripped and at_margin
-        if after_gap and not _YAML_MEMBER.match(line):
-            break
-        kept.append(line[indent:] if line[:indent].isspace() or not indent else line)
-    return "\n".join(kept)
-
-
-def _load_yaml(text: str) -> JsonValue:
-    import yaml
-
-    # Without anchors a small text cannot grow into a large value.
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.BaseLoader)):
-        return None
-    return _plain(yaml.load(text, yaml.BaseLoader))
-
-
-def _plain(value: object) -> JsonValue:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    text = str(value)
-    return None if text.strip() in {"", "~", "null", "Null", "NULL", "None"} else text
-
-
-def _depth(text: str) -> int:
+def brackets_deep(text: str) -> int:
     """Most brackets open at once, strings not told apart: an upper bound."""
     deepest = now = 0
     for mark in re.findall(r"[\[\]{}()]", text):

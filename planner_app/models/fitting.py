@@ -6,6 +6,7 @@ import copy
 import math
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -15,15 +16,24 @@ from planner_app.models.candidates import decode_whole
 Model = TypeVar("Model", bound=BaseModel)
 
 _MAX_UNWRAPS = 4
+_MAX_LOOKED_INTO = 1_000
+"""Members of a wrapping that are looked into."""
+_MAX_MENDINGS = 3
 _MAX_PROBLEMS = 12
 _CODE_KEYS = frozenset({"code", "python", "source_code", "script"})
-_FENCED = re.compile(r"\A\s*```[\w+-]*[ \t]*\r?\n(.*?)\r?\n?[ \t]*```\s*\Z", re.DOTALL)
+_FENCE = re.compile(r"```[\w+-]*[ \t]*\r?\n")
+_FENCE_INSIDE = re.compile(r"^[ \t]*```", re.MULTILINE)
+_PLAIN_NUMBER = re.compile(r"\s*[-+]?(?:0|[1-9]\d*)?(?:\.\d*)?(?:[eE][-+]?\d+)?\s*", re.ASCII)
 _CONTAINER_ERRORS = frozenset(
     {
         "list_type", "tuple_type", "set_type", "frozen_set_type", "dict_type", "model_type",
         "model_attributes_type", "dataclass_type", "mapping_type", "iterable_type",
     }
 )  # fmt: skip
+_CHOICE_ERRORS = frozenset({"literal_error", "enum"})
+_CHOICES = re.compile(r"'([^']*)'")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_NOT_IN_KEYS = re.compile(r"[\W_]+")
 
 
 class Fit(NamedTuple, Generic[Model]):
@@ -31,8 +41,9 @@ class Fit(NamedTuple, Generic[Model]):
 
     value: Model
     """The value."""
-    unwrapped: bool
-    """Something was taken off: an outer key, a list of one, quotes around JSON."""
+    flags: frozenset[str] = frozenset()
+    """`unwrapped`: something was taken off: an outer key, a list of one, quotes around JSON;
+    `repaired`: a key or a choice was written otherwise, in capitals say."""
 
 
 class FitError(Exception):
@@ -75,16 +86,18 @@ def fit(value: JsonValue, schema: type[Model], *, wrap_list: bool) -> Fit[Model]
     Raises FitError with the problems of the value as it stood.
     """
     first: FitError | None = None
-    value = _cleaned(value, field_names(schema))
+    value = _cleaned(value)
     for number, variant in enumerate(_variants(value, schema, _MAX_UNWRAPS)):
         try:
-            made, mended = _validate(variant, schema)
-            return Fit(made, number > 0 or mended)
+            made = _validate(variant, schema)
         except FitError as error:
             first = first or error
+        else:
+            return Fit(made.value, made.flags | {"unwrapped"}) if number else made
     if wrap_list and isinstance(value, list) and (key := _only_list_field(schema)):
         try:
-            return Fit(_validate({key: value}, schema)[0], True)
+            made = _validate({key: value}, schema)
+            return Fit(made.value, made.flags | {"unwrapped"})
         except FitError as error:
             first = first or error
     raise first or FitError(("an object was expected",))
@@ -97,25 +110,35 @@ def _variants(value: JsonValue, schema: type[BaseModel], left: int) -> Iterator[
     if isinstance(value, str):
         inner = _decoded(value)
         if inner is not None:
-            inner = _cleaned(inner, field_names(schema))
-            yield from _variants(inner, schema, left - 1)
+            yield from _variants(_cleaned(inner), schema, left - 1)
     elif isinstance(value, list) and len(value) == 1:
         yield from _variants(value[0], schema, left - 1)
-    elif isinstance(value, dict):
-        names = field_names(schema)
-        outer = [key for key in value if key not in names]
-        if len(value) == 1 and len(outer) == 1:
-            yield from _variants(value[outer[0]], schema, left - 1)
-        elif names:
-            yield from _only_fitting(value, required_names(schema))
+    elif isinstance(value, dict) and len(value) == 1:
+        yield from _variants(next(iter(value.values())), schema, left - 1)
+    elif names := field_names(schema):
+        yield from _only_fitting(value, names, required_names(schema))
 
 
-def _only_fitting(value: dict[str, JsonValue], required: frozenset[str]) -> Iterator[JsonValue]:
-    """`{"name": "act", "arguments": {...}}`: the one member that has what is required."""
-    if not required or required <= set(value):
-        return
-    inside = [_decoded(item) if isinstance(item, str) else item for item in value.values()]
-    fitting = [item for item in inside if isinstance(item, dict) and required <= set(item)]
+def _only_fitting(
+    value: JsonValue, names: frozenset[str], required: frozenset[str]
+) -> Iterator[JsonValue]:
+    """`{"name": "act", "arguments": {...}}`: the one object inside that has what is required."""
+    fitting: list[JsonValue] = []
+    level: list[JsonValue] = [value]
+    looked = 0
+    for depth in range(_MAX_UNWRAPS + 1):
+        below: list[JsonValue] = []
+        for written in level:
+            item = _decoded(written) if isinstance(written, str) else written
+            if isinstance(item, dict):
+                if depth and names & set(item) and required <= set(item):
+                    fitting.append(item)
+                else:
+                    below.extend(item.values())
+            elif isinstance(item, list):
+                below.extend(item)
+        level = below[: _MAX_LOOKED_INTO - looked]
+        looked += len(level)
     if len(fitting) == 1:
         yield fitting[0]
 
@@ -130,56 +153,103 @@ def _decoded(text: str) -> JsonValue:
         return None
 
 
-def _validate(value: JsonValue, schema: type[Model]) -> tuple[Model, bool]:
-    """The value as the schema's type, and whether strings of JSON in it had to be decoded."""
+def _validate(value: JsonValue, schema: type[Model]) -> Fit[Model]:
+    """The value as the schema's type; what is only written otherwise is mended."""
     names = field_names(schema)
-    if names and isinstance(value, dict) and value and not names & set(value):
-        raise FitError((f"none of the keys {', '.join(sorted(names))} is there",))
-    try:
-        made, mended = schema.model_validate(value), None
-    except ValidationError as error:
-        mended = _decode_members(value, error)
-        if mended is None:
-            raise FitError(_problems(error)) from None
+    flags: set[str] = set()
+    if names and isinstance(value, dict):
+        value = _renamed(value, names, flags)
+        if value and not names & set(value):
+            raise FitError((f"none of the keys {', '.join(sorted(names))} is there",))
+    for _ in range(_MAX_MENDINGS):
         try:
-            made = schema.model_validate(mended)
-        except ValidationError as again:
-            raise FitError(_problems(again)) from None
-    if not _finite(made):
-        raise FitError(("a number is not finite",))
-    return made, mended is not None
+            made = schema.model_validate(value)
+            break
+        except ValidationError as error:
+            mended = _mended(value, error, flags)
+            if mended is None:
+                raise FitError(_problems(error)) from None
+            value = mended
+    else:
+        raise FitError(("too much is written otherwise than the schema has it",))
+    if problem := _misread_number(made, value):
+        raise FitError((problem,))
+    return Fit(made, frozenset(flags))
 
 
-def _decode_members(value: JsonValue, error: ValidationError) -> JsonValue:
-    """A copy where strings of JSON stand decoded in places that want a list or an object."""
-    mended: JsonValue = None
-    for problem in error.errors(include_url=False, include_context=False):
-        given = problem["input"]
-        if problem["type"] not in _CONTAINER_ERRORS or not isinstance(given, str):
+def _folded(key: str) -> str:
+    """A key without capitals, spaces, hyphens and underscores."""
+    return _NOT_IN_KEYS.sub("", key).casefold()
+
+
+def _renamed(
+    value: dict[str, JsonValue], names: frozenset[str], flags: set[str]
+) -> dict[str, JsonValue]:
+    """The keys as the schema writes them, where only capitals, spaces or hyphens differ."""
+    missing = {_folded(name): name for name in names if name not in value}
+    meant = {
+        key: missing[folded]
+        for key in value
+        if key not in names and (folded := _folded(key)) in missing
+    }
+    if not meant or len(set(meant.values())) < len(meant):
+        return value
+    flags.add("repaired")
+    return {meant.get(key, key): item for key, item in value.items()}
+
+
+def _mended(value: JsonValue, error: ValidationError, flags: set[str]) -> JsonValue:
+    """A copy in which what was only written otherwise stands as the schema wants it, or None: a
+    list or an object that is a string of JSON, a key or a choice in other capitals."""
+    mended = copy.deepcopy(value)
+    for problem in error.errors(include_url=False):
+        path, kind, flag = problem["loc"], problem["type"], "repaired"
+        if kind == "missing" and path:
+            path, name = path[:-1], str(path[-1])
+            given = _at(mended, path)
+            new = _renamed(given, frozenset({name}), flags) if isinstance(given, dict) else given
+        elif isinstance(given := _at(mended, path), str) and kind in _CHOICE_ERRORS:
+            new = _choice(given, str(problem["ctx"]["expected"]))
+        elif isinstance(given, str) and kind in _CONTAINER_ERRORS:
+            new, flag = _decoded(given), "unwrapped"
+            new = new if isinstance(new, (list, dict)) else given
+        else:
             continue
-        inner = _decoded(given)
-        if not isinstance(inner, (list, dict)):
-            continue
-        if mended is None:
-            mended = copy.deepcopy(value)
-        _put(mended, problem["loc"], given, inner)
-    return mended
+        if new is not given:
+            flags.add(flag)
+            mended = _put(mended, path, new)
+    return None if mended == value else mended
 
 
-def _put(value: JsonValue, path: tuple[int | str, ...], old: str, new: JsonValue) -> None:
-    for part in path[:-1]:
-        if isinstance(value, dict) and part in value:
-            value = value[str(part)]
-        elif isinstance(value, list) and isinstance(part, int):
+def _choice(given: str, expected: str) -> str:
+    """The one of the expected words that differs in capitals and spaces around it only."""
+    folded = given.strip().casefold()
+    same = [word for word in _CHOICES.findall(expected) if word.casefold() == folded]
+    return same[0] if len(same) == 1 else given
+
+
+def _at(value: JsonValue, path: tuple[int | str, ...]) -> JsonValue:
+    """The part of a value at a path; None when no such path is in it."""
+    for part in path:
+        if isinstance(value, dict):
+            value = value.get(str(part))
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
             value = value[part]
         else:
-            return
-    last = path[-1] if path else None
-    if isinstance(value, dict) and isinstance(last, str):
-        if value.get(last) == old:
-            value[last] = new
-    elif isinstance(value, list) and isinstance(last, int) and value[last] == old:
-        value[last] = new
+            return None
+    return value
+
+
+def _put(value: JsonValue, path: tuple[int | str, ...], new: JsonValue) -> JsonValue:
+    """The value with another part at a path that is in it."""
+    if not path:
+        return new
+    around, last = _at(value, path[:-1]), path[-1]
+    if isinstance(around, dict):
+        around[str(last)] = new
+    elif isinstance(around, list) and isinstance(last, int):
+        around[last] = new
+    return value
 
 
 def _problems(error: ValidationError) -> tuple[str, ...]:
@@ -204,41 +274,58 @@ def _only_list_field(schema: type[BaseModel]) -> str | None:
     return None
 
 
-def _cleaned(value: JsonValue, names: frozenset[str], key: str = "") -> JsonValue:
+def _cleaned(value: JsonValue, key: str = "") -> JsonValue:
     """Keys without `###`, code without its fence, text that can be written as UTF-8."""
     if isinstance(value, dict):
         return {
-            (name := _clean_key(written, names)): _cleaned(item, names, name)
-            for written, item in value.items()
+            (name := _clean_key(written)): _cleaned(item, name) for written, item in value.items()
         }
     if isinstance(value, list):
-        return [_cleaned(item, names, key) for item in value]
+        return [_cleaned(item, key) for item in value]
     if isinstance(value, str):
-        if key in _CODE_KEYS and (fenced := _FENCED.match(value)):
-            value = fenced.group(1)
-        return _writable(value)
+        return _writable(_unfenced(value) if key in _CODE_KEYS else value)
     return value
 
 
-def _clean_key(key: str, names: frozenset[str]) -> str:
+def _unfenced(code: str) -> str:
+    """Code without the fence around it; as it stands when that is not one fence."""
+    body = code.strip()
+    opening = _FENCE.match(body)
+    if opening is None or not body.endswith("```") or len(body) < opening.end() + 3:
+        return code
+    inside = body[opening.end() : -3].rstrip(" \t")
+    if _FENCE_INSIDE.search(inside):
+        return code
+    return inside.removesuffix("\n").removesuffix("\r")
+
+
+def _clean_key(key: str) -> str:
     bare = key.strip()
     if bare.startswith("###") and bare.endswith("###") and len(bare) > 6:
-        return bare.strip("#").strip()
-    return bare if bare in names else _writable(key)
+        return _writable(bare.strip("#").strip())
+    return _writable(key)
 
 
 def _writable(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
-def _finite(made: BaseModel) -> bool:
-    left: list[object] = [made.model_dump(warnings=False)]
+def _misread_number(made: BaseModel, given: JsonValue) -> str:
+    """What is wrong with a number: it is not finite, or was a truth value, or could mean two."""
+    left: list[tuple[object, object]] = [(made.model_dump(warnings=False), given)]
     while left:
-        item = left.pop()
+        item, written = left.pop()
         if isinstance(item, float) and not math.isfinite(item):
-            return False
+            return "a number is not finite"
+        is_number = isinstance(item, (int, float)) and not isinstance(item, bool)
+        if is_number and isinstance(written, bool):
+            return f"{str(written).lower()} stands where a number is wanted"
+        if is_number and isinstance(written, str) and not _PLAIN_NUMBER.fullmatch(written):
+            return f"{written[:40]!r} is not a plain number"
         if isinstance(item, dict):
-            left.extend(item.values())
+            members = written if isinstance(written, dict) else {}
+            left.extend((member, members.get(key)) for key, member in item.items())
         elif isinstance(item, (list, tuple, set, frozenset)):
-            left.extend(item)
-    return True
+            known = written if isinstance(written, list) and len(written) == len(item) else []
+            left.extend(zip_longest(item, known))
+    return ""

@@ -16,13 +16,16 @@ MAX_DEPTH = 100
 """Brackets inside brackets; deeper input is refused, so recursion is bounded."""
 
 
+Reason = Literal["syntax", "ambiguous", "depth"]
+"""`ambiguous`: a value that could mean two things, or none; `depth`: too many brackets."""
+
+
 class LenientError(Exception):
     """The text cannot be read from here without guessing."""
 
-    def __init__(self, reason: Literal["syntax", "number", "depth"], message: str, at: int) -> None:
+    def __init__(self, reason: Reason, message: str, at: int) -> None:
         super().__init__(message)
-        self.reason: Literal["syntax", "number", "depth"] = reason
-        """`number`: a number that could mean two things; `depth`: too many brackets."""
+        self.reason: Reason = reason
         self.at = at
         """Position that was reached."""
 
@@ -48,10 +51,10 @@ class _State:
     reached: int = field(default=0)
 
 
-_SPACE = r"[\s\ufeff\u200b-\u200f\u2060\u00a0\u3000]"
+_SPACE = r"[\s\ufeff\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\u061c]"
 _SKIP = re.compile(rf"(?:{_SPACE}+|//[^\n]*|#(?!##)[^\n]*|/\*.*?(?:\*/|\Z))*", re.DOTALL)
 _OPEN_OBJECT, _CLOSE_OBJECT = "{\uff5b", "}\uff5d"
-_OPEN_LIST, _CLOSE_LIST = "[\uff3b(", "]\uff3d)"
+_OPEN_LIST, _CLOSE_LIST = "[\uff3b(\u3010", "]\uff3d)\u3011"
 _COMMA, _COLON = ",\uff0c\u3001", ":\uff1a"
 _QUOTES: dict[str, str] = {
     '"': '"',
@@ -66,6 +69,7 @@ _QUOTES: dict[str, str] = {
     "\uff07": "\uff07",
     "\u00ab": "\u00bb",
     "\u300c": "\u300d",
+    "\u300e": "\u300f",
 }
 _BARE_KEY = re.compile(r"[A-Za-z_$#][\w$#-]*")
 _WORD = re.compile(r"[A-Za-z_$][\w$-]*")
@@ -82,16 +86,24 @@ _NOT_FINITE = re.compile(r"[-+](?:Infinity|inf|NaN|nan)\b")
 _GAP = re.compile(
     rf"(?:{_SPACE}|//[^\n]{{0,300}}\n|(?<=\s)#[^\n]{{0,300}}\n|/\*.{{0,300}}?\*/)*+", re.DOTALL
 )
-_DELIMITERS = ",\uff0c\u3001}\uff5d]\uff3d):\uff1a"
+_DELIMITERS = _COMMA + _CLOSE_OBJECT + _CLOSE_LIST + _COLON
+_AFTER_VALUE = _COMMA + _CLOSE_OBJECT + _CLOSE_LIST
 _NEXT_STRING = re.compile(r"[ \t]{1,99}[\"'\u201c]")
 _NEXT_KEY = re.compile(r"[\"'\u201c][\w #-]{1,80}[\"'\u201d]\s{0,9}[:\uff1a]")
+_TYPE_WORDS = frozenset(
+    {
+        "str", "string", "int", "integer", "float", "number", "bool", "boolean", "list", "array",
+        "dict", "object", "any",
+    }
+)  # fmt: skip
+_ASCII_WORD = re.compile(r"\w", re.ASCII)
 _ESCAPES = {
     '"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",
     "'": "'", "`": "`",
 }  # fmt: skip
 _HEX4 = re.compile(r"[0-9a-fA-F]{4}")
 _CLOSING_FENCE = re.compile(r"\n[ \t]*```\s*\Z")
-_FENCED_VALUE = re.compile(r"```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+_VALUE_FENCE = re.compile(r"```[\w+-]*[ \t]*\n")
 
 
 class _Missing:
@@ -108,11 +120,15 @@ class LenientReader:
         self.text = text
         self.size = len(text)
         self.state = _State()
+        self.open: list[int] = []
+        """Where the brackets begin that are open: after a value that was cut off or could not be
+        read, those in which reading stopped. To read from one of them would stop there too."""
         self.last: dict[str, int] = {}
 
     def read(self, start: int) -> Reading:
         """The value that begins at `start`. Raises LenientError."""
         self.state = _State()
+        self.open = []
         try:
             value, end = self._value(start, 0)
         except RecursionError:
@@ -132,13 +148,24 @@ class LenientReader:
             self.state.truncated = True
             return _MISSING, at
         char = self.text[at]
-        if char in _OPEN_OBJECT:
-            return self._object(at + 1, depth + 1)
-        if char in _OPEN_LIST:
-            return self._list(at + 1, depth + 1)
+        if char in _OPEN_OBJECT or char in _OPEN_LIST:
+            return self._bracket(at, depth + 1)
         if char in _QUOTES:
+            if self._ends(at) and self._fenced(at) is None:
+                self.state.truncated = True
+                return _MISSING, at
             return self._string(at)
         return self._scalar(at)
+
+    def _bracket(self, at: int, depth: int) -> tuple[JsonValue, int]:
+        if depth > MAX_DEPTH:
+            raise LenientError("depth", f"nested deeper than {MAX_DEPTH} levels", at)
+        self.open.append(at)
+        members = self._object if self.text[at] in _OPEN_OBJECT else self._list
+        value, end = members(at + 1, depth)
+        if not self.state.truncated:
+            self.open.pop()
+        return value, end
 
     def _skip(self, at: int) -> int:
         found = _SKIP.match(self.text, at)
@@ -152,8 +179,6 @@ class LenientReader:
         return LenientError("syntax", message, at)
 
     def _object(self, at: int, depth: int) -> tuple[JsonValue, int]:
-        if depth > MAX_DEPTH:
-            raise LenientError("depth", f"nested deeper than {MAX_DEPTH} levels", at)
         result: dict[str, JsonValue] = {}
         while True:
             at = self._skip(at)
@@ -186,12 +211,12 @@ class LenientReader:
         else:
             found = _BARE_KEY.match(self.text, at)
             if found is None and self.text[at].isdigit():
-                raise LenientError("number", "a number with a comma inside", at)
+                raise LenientError("ambiguous", "a number with a comma inside", at)
             if found is None:
                 raise self._fail("a key was expected", at)
             key, end = found.group(), found.end()
         end = self._skip(end)
-        if end >= self.size:
+        if self._ends(end):
             self.state.truncated = True
             return None, end
         if self.text[end] not in _COLON:
@@ -199,8 +224,6 @@ class LenientReader:
         return key, end + 1
 
     def _list(self, at: int, depth: int) -> tuple[JsonValue, int]:
-        if depth > MAX_DEPTH:
-            raise LenientError("depth", f"nested deeper than {MAX_DEPTH} levels", at)
         result: list[JsonValue] = []
         while True:
             at = self._skip(at)
@@ -224,7 +247,7 @@ class LenientReader:
     def _between(self, at: int, closers: str) -> int:
         """Past the comma after a member. A comma may be left out only where a space stands."""
         after = self._skip(at)
-        if after >= self.size or self.text[after] in closers:
+        if self._ends(after) or self.text[after] in closers:
             return after
         if self.text[after] in _COMMA:
             return after + 1
@@ -237,8 +260,8 @@ class LenientReader:
         for triple in ('"""', "'''"):
             if text.startswith(triple, at):
                 return self._triple(at + 3, triple)
-        if quote == "`" and (found := _FENCED_VALUE.match(text, at)):
-            return found.group(1), found.end()
+        if quote == "`" and (fenced := self._fenced(at)):
+            return fenced
         closer = _QUOTES[quote]
         if closer != quote and self._last(closer) <= at:
             closer = '"'
@@ -264,8 +287,11 @@ class LenientReader:
             else:
                 if _NEXT_STRING.match(text, mark + 1):
                     raise self._fail("two strings stand side by side", mark)
+                if not self._apostrophe(mark):
+                    inner += 1
+                    if not self._quotes_a_word(mark, opens=inner % 2 == 1):
+                        raise self._fail("quotes inside a string are not escaped", mark)
                 parts.append(closer)
-                inner += 0 if self._apostrophe(mark) else 1
                 at = mark + 1
 
     def _last(self, closer: str) -> int:
@@ -292,6 +318,24 @@ class LenientReader:
             and text[mark - 1].isalnum()
             and text[mark + 1 : mark + 2].isalnum()
         )
+
+    def _quotes_a_word(self, mark: int, *, opens: bool) -> bool:
+        """Whether a quote inside a string stands as a quoting one does: outside of the word
+        before what it opens, after what it closes. `"a" + "b"` is no string with quotes in it."""
+        before, after = self.text[mark - 1], self.text[mark + 1 : mark + 2]
+        outer, inner = (before, after) if opens else (after, before)
+        return not _ASCII_WORD.match(outer) and not inner.isspace()
+
+    def _fenced(self, at: int) -> tuple[str, int] | None:
+        """The inside of a fenced block that stands as a value, and the position after it."""
+        opening = _VALUE_FENCE.match(self.text, at)
+        if opening is None:
+            return None
+        end = self.text.find("```", opening.end())
+        if end < 0:
+            return None
+        inside = self.text[opening.end() : end].rstrip(" \t")
+        return inside.removesuffix("\n"), end + 3
 
     def _triple(self, at: int, quotes: str) -> tuple[str, int]:
         end = self.text.find(quotes, at)
@@ -325,7 +369,7 @@ class LenientReader:
             return chr(code), end
         return _ESCAPES.get(mark, "\\" + mark), slash + 2
 
-    def _scalar(self, at: int) -> tuple[JsonValue, int]:
+    def _scalar(self, at: int) -> tuple[JsonValue | _Missing, int]:
         text = self.text
         found = _NUMBER.match(text, at)
         if found is not None:
@@ -338,12 +382,14 @@ class LenientReader:
             raise self._fail("a value was expected", at)
         end = word.end()
         after = self._skip(end)
-        if after < self.size and text[after] not in ",\uff0c\u3001}\uff5d]\uff3d)":
+        if after < self.size and text[after] not in _AFTER_VALUE:
             if not (word.group() in _WORDS and after > end):
                 raise self._fail("a value without quotes", after)
         elif after >= self.size and word.group() not in _WORDS:
             self.state.truncated = True
-            raise self._fail("the text ends inside a word", after)
+            return _MISSING, after
+        if word.group() in _TYPE_WORDS:
+            raise LenientError("ambiguous", f"{word.group()} is a type and no value", after)
         value = _WORDS.get(word.group(), word.group())
         return value, end
 
@@ -352,13 +398,13 @@ class LenientReader:
         plain = digits.lstrip("+-")
         leading_zero = len(plain) > 1 and plain[0] == "0" and plain[1].isdigit()
         after = text[end : end + 1]
-        odd = after and after not in ",\uff0c\u3001}\uff5d]\uff3d)#/" and not after.isspace()
+        odd = after and after not in _AFTER_VALUE + "#/" and not after.isspace()
         if odd or leading_zero or len(digits) > 400:
             shown = text[at : end + 8].split("\n")[0]
-            raise LenientError("number", f"{shown!r} is not a plain number", end)
+            raise LenientError("ambiguous", f"{shown!r} is not a plain number", end)
         beyond = self._skip(end)
         if beyond < self.size and beyond > end and text[beyond] in "%\u20ac$\u2030":
-            raise LenientError("number", f"{text[at : beyond + 1]!r} is not a plain number", end)
+            raise LenientError("ambiguous", f"{text[at : beyond + 1]!r} is not a plain number", end)
         if any(mark in digits for mark in ".eE"):
             return float(digits), end
         return int(digits), end

@@ -22,7 +22,7 @@ from planner_app.models.candidates import (
     decode_whole,
     find_values,
 )
-from planner_app.models.fallbacks import literal_value, repaired_value, yaml_value
+from planner_app.models.fallbacks import literal_value, repaired_value
 from planner_app.models.fitting import Fit, FitError, field_names, fit, required_names
 from planner_app.models.think import split_think
 
@@ -41,8 +41,9 @@ class Parsed(NamedTuple, Generic[Model]):
     """The value, of the schema's type."""
     flags: frozenset[str]
     """`think`: reasoning was split off; `answer`: it stood in answer tags; `truncated`: the text
-    ended inside it, for display only; `repaired`: it was not JSON as it stood; `dup_keys`: a key
-    stood twice, the last one counts; `unwrapped`: an outer key or list was taken off; `yaml`."""
+    ended inside it, for display only; `repaired`: it was not JSON as it stood, or a key or a choice
+    was written otherwise; `dup_keys`: a key stood twice, the last one counts; `unwrapped`: an outer
+    key or list was taken off; `yaml`."""
 
 
 class StructuredError(PlannerError):
@@ -71,14 +72,17 @@ def parse(text: str, schema: type[Model]) -> Parsed[Model]:
     return _Search(schema).run(text)
 
 
-_INVISIBLE = re.compile(
-    "[\ufeff\u200b\u2060]+"
-    '|(?<=[\\s{}\\[\\]",:])[\u200c-\u200f]+|[\u200c-\u200f]+(?=[\\s{}\\[\\]",:])'
+_INVISIBLE = re.compile("[\ufeff\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\u061c]+")
+_NEVER_MEANT = re.compile("[\ufeff\u200b\u2060]")
+_MARKS = frozenset('{}[]",:')
+_CLOSE_THINK = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
+_LATER_THINK = re.compile(
+    r"^[ \t]*<(think|thinking)>.*?(?:</\1>|\Z)", re.DOTALL | re.MULTILINE | re.IGNORECASE
 )
-_CLOSE_THINK = re.compile(r"</think(?:ing)?>")
-_LATER_THINK = re.compile(r"^[ \t]*<(think|thinking)>.*?(?:</\1>|\Z)", re.DOTALL | re.MULTILINE)
 _TAG_STARTS = frozenset("<[\u25c1")
 _ANSWER = "<answer>"
+_ANSWER_TAGS = re.compile(r"</?answer>")
+_UNOPENED = re.compile(r"\s*(?:```\w*\s+)?(?=\"([^\"\\]{1,80})\"\s{0,9}:)")
 _ESCAPED_OBJECT = re.compile(r"\{\s*\\[\"n]")
 _AROUND_LIST = re.compile(r"\s*(?:```\w*\s*)?")
 
@@ -92,8 +96,8 @@ class _Search(Generic[Model]):
         self.flags: set[str] = set()
 
     def run(self, text: str) -> Parsed[Model]:
-        body = self._answer_part(_INVISIBLE.sub("", text))
-        if not body.strip():
+        body = self._answer_part(_without_invisible(text))
+        if not _ANSWER_TAGS.sub("", body).strip():
             raise StructuredError("empty", "the reply is empty", flags=frozenset(self.flags))
         parts = [body]
         opens = body.rfind(_ANSWER)
@@ -114,7 +118,7 @@ class _Search(Generic[Model]):
 
     def _answer_part(self, text: str) -> str:
         """The text without its reasoning. A tag inside a JSON string is not a tag."""
-        if text.lstrip()[:1] not in _TAG_STARTS and "</think" not in text:
+        if text.lstrip()[:1] not in _TAG_STARTS and "think" not in text.lower():
             return text
         try:
             decode_whole(text)
@@ -128,41 +132,75 @@ class _Search(Generic[Model]):
             if split.unclosed:
                 self.flags.add("truncated")
             text = split.text
-        elif (orphan := _CLOSE_THINK.search(text)) and not _inside_json(text, orphan.start()):
+        end = _end_of_first_object(text)
+        first, (rest, removed) = text[:end], _LATER_THINK.subn("", text[end:])
+        if removed:
             self.flags.add("think")
-            text = text[orphan.end() :]
-        if "\n<think" in text:
-            text = _LATER_THINK.sub("", text)
-        return text
+        orphan = None if split.tagged else _CLOSE_THINK.search(rest)
+        if orphan is not None:
+            self.flags.add("think")
+            return rest[orphan.end() :]
+        return first + rest
 
     def _part(self, text: str, depth: int) -> Parsed[Model]:
+        text = self._opened(text)
         found = find_values(text, self.names)
         error = StructuredError(
             "no_object", "the reply holds no JSON object", flags=frozenset(self.flags)
         )
+        listed: Parsed[Model] | None = None
         for item in reversed(found):
             if isinstance(item, Unreadable):
                 return self._unreadable(text, item)
             try:
-                return self._fitted(text, item)
+                return self._fitted(item, wrap_list=False)
             except FitError as problem:
+                listed = listed or self._listed(text, item)
+                if listed and item.truncated:
+                    return listed
                 failed = self._schema_error(problem, item)
                 deep = _nested_too_deeply(found)
                 if item.truncated:
                     raise (self._syntax_error(deep) if deep else failed) from None
+                if self._has_all_keys(item.value):
+                    raise failed from None
                 if error.kind == "no_object" and (item.named or _holds_object(item.value)):
                     error = failed
-        parsed = self._all_together(found) or self._encoded(text, depth) or self._yaml(text)
+        parsed = (
+            listed or self._all_together(found) or self._encoded(text, depth) or self._yaml(text)
+        )
         if parsed is not None:
             return parsed
         raise error
 
-    def _fitted(self, text: str, item: Candidate) -> Parsed[Model]:
+    def _opened(self, text: str) -> str:
+        """The text with the brace that a prefilled reply leaves out."""
+        begins = _UNOPENED.match(text)
+        if begins is None or begins.group(1) not in self.names.names:
+            return text
+        self.flags.add("repaired")
+        return f"{text[: begins.end()]}{{{text[begins.end() :]}"
+
+    def _has_all_keys(self, value: JsonValue) -> bool:
+        """Whether a value that does not fit was meant as the answer: no earlier draft counts."""
+        if not isinstance(value, dict):
+            return False
+        return bool(self.names.names & set(value)) and required_names(self.schema) <= set(value)
+
+    def _listed(self, text: str, item: Candidate) -> Parsed[Model] | None:
+        """A bare list where the schema wants an object with one list."""
         items = item.value if isinstance(item.value, list) else []
-        wrap = bool(items) and (
+        if not items or not (
             all(isinstance(one, dict) for one in items) or _stands_alone(text, item)
-        )
-        made = fit(item.value, self.schema, wrap_list=wrap)
+        ):
+            return None
+        try:
+            return self._fitted(item, wrap_list=True)
+        except FitError:
+            return None
+
+    def _fitted(self, item: Candidate, *, wrap_list: bool) -> Parsed[Model]:
+        made = fit(item.value, self.schema, wrap_list=wrap_list)
         extra = {
             name
             for name, holds in (
@@ -175,8 +213,7 @@ class _Search(Generic[Model]):
         return self._parsed(made, *extra)
 
     def _parsed(self, made: Fit[Model], *extra: str) -> Parsed[Model]:
-        flags = {*self.flags, *extra, *(["unwrapped"] if made.unwrapped else [])}
-        return Parsed(made.value, frozenset(flags))
+        return Parsed(made.value, made.flags.union(self.flags, extra))
 
     def _schema_error(self, problem: FitError, item: Candidate) -> StructuredError:
         flags = self.flags | ({"truncated"} if item.truncated else set())
@@ -186,15 +223,16 @@ class _Search(Generic[Model]):
     def _unreadable(self, text: str, item: Unreadable) -> Parsed[Model]:
         """The last object cannot be read: mend it, or refuse; an earlier draft does not count."""
         flags = frozenset(self.flags)
-        if item.reason == "number":
+        if item.reason == "ambiguous":
             raise StructuredError("schema", item.message, (item.message,), flags)
         end = max(text.rfind("}"), text.rfind("]")) + 1
         if item.reason == "syntax" and end > item.start:
             source = text[item.start : end]
             for stage in (literal_value, repaired_value):
                 value = stage(source)
-                if value is not None:
-                    return self._mended(value, "repaired")
+                if value is not None and self._has_all_keys(value):
+                    cut = ["truncated"] if _bracket_is_open(source) else []
+                    return self._mended(value, "repaired", *cut)
         raise self._syntax_error(item)
 
     def _syntax_error(self, item: Unreadable) -> StructuredError:
@@ -234,8 +272,13 @@ class _Search(Generic[Model]):
         return Parsed(parsed.value, parsed.flags | {"unwrapped"})
 
     def _yaml(self, text: str) -> Parsed[Model] | None:
-        value = yaml_value(text, self.names.names, required_names(self.schema))
-        return None if value is None else self._mended(value, "yaml", "repaired")
+        from planner_app.models.yaml_values import yaml_value
+
+        found = yaml_value(text, self.names.names, required_names(self.schema))
+        if found is None:
+            return None
+        extra = ["dup_keys"] if found.dup_keys else []
+        return self._mended(found.value, "yaml", "repaired", *extra)
 
     def _mended(self, value: JsonValue, *flags: str) -> Parsed[Model]:
         try:
@@ -249,15 +292,31 @@ class _Search(Generic[Model]):
             ) from None
 
 
-def _inside_json(text: str, position: int) -> bool:
-    opener = text.find("{", 0, position)
-    if opener < 0:
-        return False
+def _without_invisible(text: str) -> str:
+    """The text without what cannot be seen: joiners and direction marks only beside a mark of
+    JSON or a space, since in words they may be meant."""
+
+    def cleaned(found: re.Match[str]) -> str:
+        around = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
+        if any(not char or char.isspace() or char in _MARKS for char in around):
+            return ""
+        return _NEVER_MEANT.sub("", found.group())
+
+    return text if text.isascii() else _INVISIBLE.sub(cleaned, text)
+
+
+def _end_of_first_object(text: str) -> int:
+    """Position after the first object, if it is JSON; else 0. Tags inside it are text."""
     try:
-        _, end = StrictDecoder().decode(text, opener)
+        _, end = StrictDecoder().decode(text, max(0, text.find("{")))
     except ValueError:
-        return False
-    return end > position
+        return 0
+    return end
+
+
+def _bracket_is_open(text: str) -> bool:
+    """Whether more brackets begin than end, strings not told apart."""
+    return text.count("{") + text.count("[") > text.count("}") + text.count("]")
 
 
 def _holds_object(value: JsonValue) -> bool:

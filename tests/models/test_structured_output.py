@@ -54,9 +54,15 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "score": Score,
     "verdict": Verdict,
 }
-CASES: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parent / "cases" / "structured_output.json").read_text(encoding="utf-8")
-)["cases"]
+
+
+def cases(name: str) -> list[Any]:
+    """The cases of a file, each with its id."""
+    path = Path(__file__).parent / "cases" / name
+    found = json.loads(path.read_text(encoding="utf-8"))["cases"]
+    return [pytest.param(case, id=case["id"]) for case in found]
+
+
 GOOD = '{"thought": "t", "code": "print(1)", "done": false}'
 FULL_WIDTH = GOOD.translate(str.maketrans('{:,}"', "\uff5b\uff1a\uff0c\uff5d\uff02"))
 VALUE = {"thought": "t", "code": "print(1)", "done": False}
@@ -71,13 +77,25 @@ def outcome(raw: str, schema: type[BaseModel]) -> tuple[Any, frozenset[str]]:
     return json.loads(value.model_dump_json()), flags
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
-def test_a_shared_case_is_read_or_refused_as_it_must_be(case: dict[str, Any]) -> None:
+def read_as_it_must_be(case: dict[str, Any]) -> frozenset[str]:
+    """The flags of a case that was read or refused as it must be."""
     got, flags = outcome(case["raw"], SCHEMAS[case["schema"]])
     read, refused = case.get("expect"), case.get("expect_error")
     allowed = {"parse": [read], "reject": [refused], "reject_or_exact": [read, refused]}
     assert got in allowed[case["must"]]
     assert set(case.get("expect_flags", ())) <= flags
+    return flags
+
+
+@pytest.mark.parametrize("case", cases("structured_output.json"))
+def test_a_shared_case_is_read_or_refused_as_it_must_be(case: dict[str, Any]) -> None:
+    read_as_it_must_be(case)
+
+
+@pytest.mark.parametrize("case", cases("structured_own.json"))
+def test_a_form_that_models_write_is_read_right_or_refused(case: dict[str, Any]) -> None:
+    flags = read_as_it_must_be(case)
+    assert ("truncated" in flags) == ("truncated" in case.get("expect_flags", ()))
 
 
 @pytest.mark.parametrize(
