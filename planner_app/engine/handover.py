@@ -1,12 +1,14 @@
 """What an attempt leaves to those after it: variables, its workspace, and artifacts.
 
-A workspace is kept in pieces of 1 MiB, so that 100 MB never stand in the host's memory at once.
+Workspaces and pickled variables are kept in pieces of 256 KiB, so that 100 MB never stand in the
+host's memory at once.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,7 @@ from planner_app.domain.events import EventDraft
 from planner_app.domain.state import RunState
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.tool_calls import MAX_ARTIFACT_BYTES, artifact_draft
-from planner_app.sandbox.session import Exported, FileInfo, Session
+from planner_app.sandbox.session import BindFailed, Exported, FileInfo, Session
 
 MAX_VALUE_BYTES = 100 * 1024 * 1024
 MAX_WORKSPACE_BYTES = 100 * 1024 * 1024
@@ -23,7 +25,7 @@ MAX_LEFT_FILES = 20
 """Files that become artifacts without being named."""
 MAX_LEFT_BYTES = 10 * 1024 * 1024
 PREVIEW_CHARS = 400
-_PIECE = 1024 * 1024
+_PIECE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +54,54 @@ async def keep_values(
     """How each variable is recorded, and the blobs with their bytes."""
     values: dict[str, Any] = {}
     blobs: dict[str, str] = {}
-    for name, value in (await session.export(names, MAX_VALUE_BYTES)).items() if names else ():
-        values[name], sha = await _kept(log, value)
+    for name, value in (await session.export(names)).items() if names else ():
+        try:
+            entry, sha = await _kept(log, session, name, value)
+        except BindFailed as error:
+            entry, sha = _not_kept(error.message), None
+        values[name] = entry
         if sha is not None:
             blobs[f"value:{name}"] = sha
     return values, blobs
 
 
-async def _kept(log: RunLog, value: Exported) -> tuple[dict[str, Any], str | None]:
+async def _kept(
+    log: RunLog, session: Session, name: str, value: Exported
+) -> tuple[dict[str, Any], str | None]:
     if value.kind == "json":
         data = json.dumps(value.value, ensure_ascii=False).encode("utf-8", "replace")
         preview = data[: 4 * PREVIEW_CHARS].decode("utf-8", "ignore")[:PREVIEW_CHARS]
+        size, sha = len(data), (await log.put(data))[0]
     elif value.kind == "pickle":
-        data, preview = value.blob, value.summary[:PREVIEW_CHARS]
+        pieces, size = await _put_pieces(log, session.export_pickle(name, MAX_VALUE_BYTES))
+        preview = value.summary[:PREVIEW_CHARS]
+        sha = (await log.put(json.dumps({"pieces": pieces}).encode()))[0]
     else:
-        why = value.error[:200] or "there is no such variable"
-        return {"kind": "failed", "preview": f"not handed on: {why}", "bytes": 0}, None
-    sha = (await log.put(data))[0]
-    entry = {
-        "kind": value.kind,
-        "preview": preview,
-        "bytes": len(data),
-        "type": value.type_name[:100],
-    }
+        return _not_kept(value.error or "there is no such variable"), None
+    entry = {"kind": value.kind, "preview": preview, "bytes": size, "type": value.type_name[:100]}
     return entry, sha
+
+
+def _not_kept(why: str) -> dict[str, Any]:
+    return {"kind": "failed", "preview": f"not handed on: {why[:200]}", "bytes": 0}
+
+
+async def give_values(
+    log: RunLog, session: Session, values: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Bind recorded variables again; the names of those that were kept. Raises BindFailed."""
+    bound = []
+    for name, value in values.items():
+        sha = value.get("sha")
+        if sha is None:
+            continue
+        bound.append(name)
+        data = json.loads(log.read(sha))
+        if value["kind"] == "json":
+            await session.bind({name: data})
+        else:
+            await session.import_pickle(name, _get_pieces(log, data["pieces"]))
+    return bound
 
 
 async def keep_artifacts(
@@ -128,23 +154,32 @@ async def keep_workspace(log: RunLog, session: Session, files: Sequence[FileInfo
         return None
     if sum(file.bytes for file in files) > MAX_WORKSPACE_BYTES:
         return None
-    pieces: list[str] = []
-    buffer = bytearray()
-    async for chunk in session.export_workspace():
-        buffer += chunk
-        while len(buffer) >= _PIECE:
-            pieces += await log.put(bytes(buffer[:_PIECE]))
-            del buffer[:_PIECE]
-    pieces += await log.put(bytes(buffer))
+    pieces, _ = await _put_pieces(log, session.export_workspace())
     kept = Workspace(tuple(pieces), {file.name: file.bytes for file in files})
     return (await log.put(kept.to_json()))[0]
 
 
 async def give_workspace(log: RunLog, session: Session, sha: str) -> None:
     """Unpack a kept workspace into a session's own."""
+    await session.import_workspace(_get_pieces(log, Workspace.read(log, sha).pieces))
 
-    async def chunks() -> AsyncIterator[bytes]:
-        for piece in Workspace.read(log, sha).pieces:
-            yield (await log.history.load_blobs([piece]))[piece]
 
-    await session.import_workspace(chunks())
+async def _put_pieces(log: RunLog, chunks: AsyncIterator[bytes]) -> tuple[list[str], int]:
+    """Store a stream; the sha256 of its pieces in order, and how many bytes it had."""
+    pieces: list[str] = []
+    size = 0
+    buffer = bytearray()
+    async with aclosing(chunks) as source:  # type: ignore[type-var]
+        async for chunk in source:
+            size += len(chunk)
+            buffer += chunk
+            while len(buffer) >= _PIECE:
+                pieces += await log.put(bytes(buffer[:_PIECE]))
+                del buffer[:_PIECE]
+    pieces += await log.put(bytes(buffer))
+    return pieces, size
+
+
+async def _get_pieces(log: RunLog, pieces: Sequence[str]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield (await log.history.load_blobs([piece]))[piece]

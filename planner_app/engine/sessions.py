@@ -6,13 +6,13 @@ import asyncio
 import tarfile
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
+from itertools import zip_longest
 from typing import Any
 
-from planner_app.agents.observation import observation_body
+from planner_app.agents.observation import observation_text
 from planner_app.domain.catalogue import NoteAdded, SessionLost, SessionRebuilt, SessionStarted
 from planner_app.domain.errors import EngineMissing, SandboxError
 from planner_app.domain.events import Event
-from planner_app.domain.loops import observation_key
 from planner_app.domain.state import RunState, StepState
 from planner_app.engine.handover import give_values, give_workspace
 from planner_app.engine.run_log import RunLog
@@ -212,16 +212,16 @@ class Sessions:
         if not finished:
             return
         where: dict[str, Any] = {"step_id": lane.step_id, "attempt": lane.attempt}
-        seconds = sum(e.data["ms"] for e in finished) / 1000
-        if seconds > REBUILD_SECONDS:
-            why = f"its actions took {seconds:.0f} s, too long to run again"
+        took = _run_seconds(events)
+        if sum(took.values()) > REBUILD_SECONDS:
+            why = f"its actions took {sum(took.values()):.0f} s, too long to run again"
             await self._log.append(SessionLost(why=why, tell=True).draft(**where))
             return
         count = "1 action is" if len(finished) == 1 else f"{len(finished)} actions are"
         text = f"the sandbox is brought back: {count} run again with the recorded tool results"
         await self._log.append(NoteAdded(text=text).draft(**where))
         began = time.monotonic()
-        differences = await self._rerun(session, lane, events, finished)
+        differences = await self._rerun(session, lane, events, took)
         if lane.missed:
             await session.reset()
             why = f"a tool call differed when it was rebuilt: {lane.missed[0]}"
@@ -235,20 +235,30 @@ class Sessions:
         await self._log.append(rebuilt.draft(**where))
 
     async def _rerun(
-        self, session: Session, lane: Lane, events: list[Event], finished: list[Event]
+        self, session: Session, lane: Lane, events: list[Event], took: dict[int, float]
     ) -> list[str]:
+        """What came out otherwise than it is recorded, a line for each action."""
         codes = {e.move_id: e.blobs["code"] for e in events if e.type == "action.started"}
+        finished = [e for e in events if e.type == "action.finished"]
+        where: dict[str, Any] = {"step_id": lane.step_id, "attempt": lane.attempt}
         differences = []
-        for event in finished:
+        for number, event in enumerate(finished, start=1):
             turn = event.data["turn"]
             lane.begin(turn, 1, live=False)
-            result = await session.run(self._log.read(codes[event.move_id]))
+            # What was stopped then is stopped again, after the same time.
+            stopped = event.data["status"] in ("interrupted", "timeout")
+            seconds = max(took[turn], 0.1) if stopped else None
+            result = await session.run(self._log.read(codes[event.move_id]), timeout=seconds)
             await self.after_action(lane, result)
-            key = observation_key(self._scrub(observation_body(result)))
-            if key != event.data["observation_key"]:
-                differences.append(f"turn {turn}: the observation differs from the recorded one")
             if lane.missed:
                 break
+            recorded = self._log.read(event.blobs["observation"])
+            now = self._scrub(observation_text(result, turn))
+            if (difference := _difference(recorded, now, 1 if stopped else 0)) is not None:
+                differences.append(f"action {turn}: {difference}")
+            if number < len(finished):
+                done = NoteAdded(text=f"{number} of {len(finished)} actions are run again")
+                await self._log.append(done.draft(**where))
         return differences
 
     async def interrupt(self, step_id: str | None) -> None:
@@ -270,3 +280,30 @@ class Sessions:
         """Close all."""
         lanes, self._lanes = list(self._lanes.values()), {}
         await asyncio.gather(*(lane.session.close() for lane in lanes if lane.session is not None))
+
+
+def _run_seconds(events: list[Event]) -> dict[int, float]:
+    """Turn to the run time of its action, without the waiting for tools."""
+    took: dict[int, float] = {}
+    waited = 0.0
+    for event in events:
+        if event.type == "action.started":
+            waited = 0.0
+        elif event.type in ("tool.finished", "tool.failed"):
+            waited += event.data["ms"]
+        elif event.type == "action.finished":
+            took[event.data["turn"]] = max(0.0, event.data["ms"] - waited) / 1000
+    return took
+
+
+def _difference(recorded: str, now: str, skipped: int) -> str | None:
+    """The first line in which two observations differ; None: there is none."""
+    # The marks around an observation hold a hash of it.
+    before, after = (
+        [line for line in text.splitlines()[skipped:] if not line.startswith("<<<")]
+        for text in (recorded, now)
+    )
+    for one, other in zip_longest(before, after, fillvalue=""):
+        if one != other:
+            return f"was {one[:120]!r}, is now {other[:120]!r}"
+    return None

@@ -19,6 +19,8 @@ _SMALL = 200
 """Bytes below which compression gains nothing."""
 _PROBE = 64 * 1024
 _KEPT_BYTES = 8 * 1024 * 1024
+_LARGE = 64
+"""What takes more than this part of it is a file, or a piece of one, and is not asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def pack(data: bytes) -> Packed:
     if len(data) >= _SMALL:
         head = data[:_PROBE]
         if len(data) <= _PROBE or len(zlib.compress(head, 1)) < 0.95 * len(head):
-            small = zlib.compress(data, 6 if len(data) < 1024 * 1024 else 3)
+            small = zlib.compress(data, 6 if len(data) < 256 * 1024 else 3)
             if len(small) < len(data):
                 return Packed(sha, len(data), "zlib", small)
     return Packed(sha, len(data), "raw", data)
@@ -89,7 +91,7 @@ class RecentBlobs:
         """Remembers these; the oldest go when the limit is passed."""
         with self._lock:
             for sha, data in blobs.items():
-                if len(data) > self._limit // 4 or sha in self._kept:
+                if len(data) > self._limit // _LARGE or sha in self._kept:
                     continue
                 self._kept[sha] = data
                 self._bytes += len(data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from codecs import getincrementaldecoder
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from planner_app.sandbox.limits import Limits
@@ -16,7 +15,7 @@ from planner_app.sandbox.session import (
     OnOutput,
     Status,
 )
-from planner_app.sandbox.wire import MAX_BLOB, Frame, WireError, number_of, text_of
+from planner_app.sandbox.wire import PIECE, Frame, WireError, number_of, text_of
 
 MAX_DISPLAYS = 32
 MAX_DISPLAY_BYTES = 16 << 20
@@ -201,69 +200,53 @@ def _milliseconds(message: Frame, took_ms: float) -> float:
     return took_ms
 
 
-@dataclass(slots=True)
-class _Variable:
-    """A variable that is on its way."""
+class OnePiece:
+    """A piece of a pickle on its way out."""
 
-    head: Frame
-    size: int
-    parts: list[bytes] = field(default_factory=list)
-
-    @property
-    def missing(self) -> int:
-        return self.size - sum(len(part) for part in self.parts)
-
-
-class ExportCollector:
-    """Variables on their way out; no more and no larger than was asked for."""
-
-    def __init__(self, names: tuple[str, ...], max_bytes: int) -> None:
-        self._names = names
-        self._max_bytes = max_bytes
-        self._variables: dict[str, _Variable] = {}
-        self._last: _Variable | None = None
+    def __init__(self) -> None:
+        self.data = b""
 
     def take(self, kind: str, message: Frame, blob: bytes) -> None:
-        if kind == "exported":
-            self._begin(message)
-        elif kind == "part":
-            if self._last is None or not blob or len(blob) > self._last.missing:
-                raise WireError("a piece of no variable")
-            self._last.parts.append(blob)
+        if kind == "part" and not self.data and len(blob) <= PIECE:
+            self.data = blob
         elif kind not in ("out", "display"):
             raise WireError(f"an unexpected frame {kind[:50]!r}")
 
-    def _begin(self, message: Frame) -> None:
-        name = message.get("name")
-        if not isinstance(name, str) or name not in self._names or name in self._variables:
-            raise WireError("a variable that was not asked for")
-        size = number_of(message, "bytes") or 0
-        if not 0 <= size <= min(self._max_bytes, 64 * MAX_BLOB):
-            raise WireError("a variable larger than agreed")
-        self._last = self._variables[name] = _Variable(message, size)
+
+class ExportCollector:
+    """What is said of variables; of none that was not asked for."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+        self._variables: dict[str, Frame] = {}
+
+    def take(self, kind: str, message: Frame, blob: bytes) -> None:
+        if kind == "exported":
+            name = message.get("name")
+            if not isinstance(name, str) or name not in self._names or name in self._variables:
+                raise WireError("a variable that was not asked for")
+            self._variables[name] = message
+        elif kind not in ("out", "display"):
+            raise WireError(f"an unexpected frame {kind[:50]!r}")
 
     def result(self, why: str) -> dict[str, Exported]:
         """What came; the rest failed because of `why`."""
         found = {}
         for name in self._names:
-            variable = self._variables.get(name)
-            if variable is None or variable.missing:
-                found[name] = Exported("failed", error=why or "it was not sent")
-            else:
-                found[name] = _exported(variable)
+            head = self._variables.get(name)
+            failed = Exported("failed", error=why or "it was not sent")
+            found[name] = failed if head is None else _exported(head)
         return found
 
 
-def _exported(variable: _Variable) -> Exported:
-    head = variable.head
+def _exported(head: Frame) -> Exported:
     type_name, summary = text_of(head, "type_name", 200), text_of(head, "summary", 400)
     kind = head.get("kind")
     if kind == "json":
         value = head.get("value")
         return Exported("json", value=value, type_name=type_name, summary=summary)
     if kind == "pickle":
-        blob = b"".join(variable.parts)
-        return Exported("pickle", blob=blob, type_name=type_name, summary=summary)
+        return Exported("pickle", type_name=type_name, summary=summary)
     error = text_of(head, "error", 500, "no reason given")
     gone = kind == "missing"
     return Exported("missing" if gone else "failed", type_name=type_name, error=error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from planner_app.domain.errors import SandboxError
@@ -13,6 +13,7 @@ from planner_app.sandbox.collect import (
     Collector,
     ExportCollector,
     Nothing,
+    OnePiece,
 )
 from planner_app.sandbox.limits import Limits
 from planner_app.sandbox.session import (
@@ -363,23 +364,47 @@ class GuestSession(SessionFiles):
         """See Session.bind."""
         async with self._turn:
             for name, value in values.items():
-                message: dict[str, JSON] = {"t": "bind", "values": {name: value}}
                 try:
-                    result = await self._request(message, b"", Nothing(), REQUEST_SECONDS)
+                    result = await self._move({"t": "bind", "values": {name: value}})
                 except ValueError as error:
                     raise BindFailed(f"{name} cannot be bound: {error}") from None
                 self._check_bound(result)
 
-    async def bind_pickles(self, name: str, blob: bytes) -> None:
-        """See Session.bind_pickles."""
+    async def import_pickle(self, name: str, chunks: AsyncIterator[bytes]) -> None:
+        """See Session.import_pickle."""
         async with self._turn:
-            for start in range(0, len(blob), PIECE):
-                piece = blob[start : start + PIECE]
-                self._check_bound(
-                    await self._request({"t": "stage"}, piece, Nothing(), REQUEST_SECONDS)
-                )
-            message: dict[str, JSON] = {"t": "bind_pickle", "name": name}
-            self._check_bound(await self._request(message, b"", Nothing(), REQUEST_SECONDS))
+            self._check_bound(await self._move({"t": "stage", "anew": True}))
+            async for chunk in chunks:
+                for start in range(0, len(chunk), PIECE):
+                    piece = chunk[start : start + PIECE]
+                    self._check_bound(await self._move({"t": "stage"}, piece))
+            self._check_bound(await self._move({"t": "bind_pickle", "name": name}))
+
+    async def export_pickle(self, name: str, max_bytes: int) -> AsyncIterator[bytes]:
+        """See Session.export_pickle."""
+        async with self._turn:
+            request: dict[str, JSON] = {"t": "pickle", "name": name, "max_bytes": max_bytes}
+            made = await self._move(request)
+            self._check_bound(made)
+            left = number_of(made, "bytes") or 0
+            if not 0 <= left <= max_bytes:
+                raise BindFailed(f"the pickle of {name} is larger than agreed")
+            while left > 0:
+                piece = OnePiece()
+                self._check_bound(await self._move({"t": "take"}, b"", piece))
+                if not 0 < len(piece.data) <= left:
+                    raise BindFailed(f"the pickle of {name} did not come whole")
+                left -= len(piece.data)
+                yield piece.data
+
+    async def _move(
+        self, message: Mapping[str, JSON], blob: bytes = b"", collector: Collector | None = None
+    ) -> Frame:
+        """A request about variables. One that costs the process is told by the next action."""
+        result = await self._request(message, blob, collector or Nothing(), REQUEST_SECONDS)
+        if result.get("state_lost") is True:
+            self._loss = self._loss or _complaint(result)
+        return result
 
     def _check_bound(self, result: Frame) -> None:
         if self._dead:
@@ -387,22 +412,15 @@ class GuestSession(SessionFiles):
         if result.get("status") != "ok":
             raise BindFailed(_complaint(result))
 
-    async def export(self, names: Iterable[str], max_bytes: int) -> dict[str, Exported]:
+    async def export(self, names: Iterable[str]) -> dict[str, Exported]:
         """See Session.export."""
         wanted = tuple(dict.fromkeys(names))
-        collector = ExportCollector(wanted, max_bytes)
-        message: dict[str, JSON] = {
-            "t": "export",
-            "names": list(wanted),
-            "max_bytes": max_bytes,
-        }
+        collector = ExportCollector(wanted)
         async with self._turn:
-            result = await self._request(message, b"", collector, REQUEST_SECONDS)
+            result = await self._move({"t": "export", "names": list(wanted)}, b"", collector)
         if self._dead:
             raise self._closed_error()
         why = "" if result.get("status") == "ok" else _complaint(result)
-        if result.get("state_lost") is True:
-            self._loss = self._loss or why
         return collector.result(why)
 
 

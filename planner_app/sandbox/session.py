@@ -30,7 +30,7 @@ class TransferFailed(SandboxError):
 
 
 class BindFailed(SandboxError):
-    """A value could not be bound or read back as a variable of the session."""
+    """A value could not be bound as a variable of the session, or a variable not be pickled."""
 
 
 class FileTooLarge(TransferFailed):
@@ -145,10 +145,9 @@ class Exported:
     """A session variable on its way to another session."""
 
     kind: Literal["json", "pickle", "missing", "failed"]
+    """pickle: `export_pickle` reads it, if it can be pickled at all."""
     value: JSON = None
     """The value, when kind is json."""
-    blob: bytes = b""
-    """The pickle, opaque to the host, when kind is pickle."""
     type_name: str = ""
     summary: str = ""
     """Type, shape and size in one short line."""
@@ -205,12 +204,19 @@ class Session(Protocol):
         """Make variables of the values, and put them into the dict `inputs`. Raises BindFailed."""
         ...
 
-    async def bind_pickles(self, name: str, blob: bytes) -> None:
-        """Unpickle, inside the guest, into a variable and `inputs`. Raises BindFailed."""
+    async def export(self, names: Iterable[str]) -> dict[str, Exported]:
+        """What the variables are, with their values where these are JSON of up to 64 KB."""
         ...
 
-    async def export(self, names: Iterable[str], max_bytes: int) -> dict[str, Exported]:
-        """Read variables: JSON values up to 64 KB as such, others as pickles up to `max_bytes`."""
+    def export_pickle(self, name: str, max_bytes: int) -> AsyncIterator[bytes]:
+        """A variable as a pickle, opaque to the host, in pieces of up to 1 MiB.
+
+        The session is busy until it is read to the end or closed. Raises BindFailed.
+        """
+        ...
+
+    async def import_pickle(self, name: str, chunks: AsyncIterator[bytes]) -> None:
+        """Unpickle, inside the guest, into a variable and `inputs`. Raises BindFailed."""
         ...
 
     async def read_file(self, path: str, max_bytes: int) -> bytes:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+from _collections import deque
+
 from .frames import PIECE, Message, encode
-from .report import cut_middle, summarise
+from .report import class_name, cut_middle, summarise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    Send = Callable[[Message, bytes | memoryview], None]
+    Send = Callable[[Message, bytes | bytearray | memoryview], None]
 
 MAX_JSON = 64 * 1024
 MAX_TEXT = 300
@@ -24,7 +27,8 @@ class State:
         self._namespace = namespace
         self.inputs: dict[str, object] = {}
         """What was bound from outside, by name; the actions see the same dict."""
-        self._staged = bytearray()
+        self._staged = Pieces()
+        self._pickled = Pieces()
 
     def _set(self, name: str, value: object) -> None:
         if not name.isidentifier():
@@ -41,75 +45,117 @@ class State:
             return _refusal(str(error))
         return {"status": "ok"}
 
-    def stage(self, piece: bytes) -> Message:
+    def stage(self, piece: bytes, *, anew: bool) -> Message:
         """Collect the pieces of a pickle."""
-        self._staged += piece
+        if anew:
+            self._staged = Pieces()
+        self._staged.write(piece)
         return {"status": "ok"}
 
     def bind_staged(self, name: str) -> Message:
         """Unpickle what was collected. It comes from another sandbox of the same run."""
         import pickle
 
-        staged, self._staged = self._staged, bytearray()
+        staged, self._staged = self._staged, Pieces()
         try:
-            self._set(name, pickle.loads(staged))
+            self._set(name, pickle.load(io.BufferedReader(staged, PIECE)))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             return _refusal(f"{name} cannot be unpickled here: {_words(error)}")
         return {"status": "ok"}
 
-    def export(self, names: object, max_bytes: object, send: Send) -> Message:
-        """Send the named variables, each followed by the pieces of its pickle."""
-        limit = max_bytes if isinstance(max_bytes, int) else 0
+    def pickle(self, name: str, max_bytes: object) -> Message:
+        """Pickle a variable, and keep the pieces for those who take them."""
+        import pickle
+
+        self._pickled = Pieces(max_bytes if isinstance(max_bytes, int) else 0)
+        try:
+            pickle.Pickler(self._pickled, protocol=5).dump(self._namespace[name])
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._pickled = Pieces()
+            return _refusal(_words(error))
+        return {"status": "ok", "bytes": self._pickled.size}
+
+    def take(self, send: Send) -> Message:
+        """Send the next piece of what was pickled, and forget it."""
+        piece = self._pickled.pop()
+        if piece:
+            send({"t": "part"}, piece)
+        return {"status": "ok"}
+
+    def export(self, names: object, send: Send) -> Message:
+        """Say of each named variable what it is; the small and plain ones with their value."""
         for name in names if isinstance(names, list) else []:
             if name not in self._namespace:
                 missing = f"no variable named {name!r:.100}"
                 send({"t": "exported", "name": name, "kind": "missing", "error": missing}, b"")
             else:
-                self._export_one(name, self._namespace[name], limit, send)
+                self._export_one(name, self._namespace[name], send)
         return {"status": "ok"}
 
-    def _export_one(self, name: str, value: object, limit: int, send: Send) -> None:
-        facts: Message = {"t": "exported", "name": name, "type_name": type(value).__name__[:200]}
-        facts["summary"] = cut_middle(summarise(value), MAX_TEXT)
+    def _export_one(self, name: str, value: object, send: Send) -> None:
+        facts: Message = {"t": "exported", "name": name, "type_name": class_name(value)}
         try:
-            text = encode(value) if _is_json(value) else None
-            if text is not None and len(text) <= MAX_JSON:
+            facts["summary"] = cut_middle(summarise(value), MAX_TEXT)
+            if _is_json(value) and len(encode(value)) <= MAX_JSON:
                 send({**facts, "kind": "json", "value": value}, b"")
                 return
-            blob = _pickle(value, limit)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             send({**facts, "kind": "failed", "error": _words(error)}, b"")
             return
-        send({**facts, "kind": "pickle", "bytes": len(blob)}, b"")
-        for start in range(0, len(blob), PIECE):
-            send({"t": "part"}, memoryview(blob)[start : start + PIECE])
+        send({**facts, "kind": "pickle"}, b"")
 
 
-class _Bounded:
-    """A file in memory that refuses to grow past its limit."""
+class Pieces(io.RawIOBase):
+    """A file in memory that holds long data in pieces, and lets them go as they are read."""
 
-    def __init__(self, limit: int) -> None:
-        self.data = bytearray()
+    def __init__(self, limit: int | None = None) -> None:
+        super().__init__()
+        self._pieces: deque[bytearray | memoryview] = deque()
         self._limit = limit
+        self.size = 0
+        """Bytes that were written."""
 
-    def write(self, piece: Buffer) -> int:
-        view = memoryview(piece)  # arrays come as buffers of their own, not as bytes
-        if len(self.data) + view.nbytes > self._limit:
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer) -> int:
+        """Raises ValueError above the limit."""
+        # Arrays come as buffers of their own: of several dimensions, in either order.
+        view = data.raw() if hasattr(data, "raw") else memoryview(data).cast("B")
+        size = view.nbytes
+        self.size += size
+        if self._limit is not None and self.size > self._limit:
             raise ValueError(f"its pickle is larger than {self._limit:,} bytes")
-        self.data += view
-        return view.nbytes
+        while view:
+            if not self._pieces or len(self._pieces[-1]) >= PIECE:
+                self._pieces.append(bytearray())
+            room = PIECE - len(self._pieces[-1])
+            self._pieces[-1] += view[:room]
+            view = view[room:]
+        return size
 
+    def readinto(self, buffer: memoryview) -> int:
+        if not self._pieces:
+            return 0
+        piece = memoryview(self._pieces.popleft())
+        size = min(len(buffer), len(piece))
+        buffer[:size] = piece[:size]
+        if size < len(piece):
+            self._pieces.appendleft(piece[size:])
+        return size
 
-def _pickle(value: object, limit: int) -> bytearray:
-    import pickle
-
-    target = _Bounded(limit)
-    pickle.Pickler(target, protocol=5).dump(value)
-    return target.data
+    def pop(self) -> bytearray | memoryview:
+        """The next piece, which is no longer here then; empty at the end."""
+        return self._pieces.popleft() if self._pieces else bytearray()
 
 
 def _is_json(value: object, depth: int = 0) -> bool:

@@ -45,7 +45,7 @@ FORK_TRIES = 50
 MAX_DEATHS = 6
 DAMAGED_EXIT = 71
 """Exit code of a worker that found its own machinery damaged."""
-WORKER_REQUESTS = ("exec", "bind", "stage", "bind_pickle", "export")
+WORKER_REQUESTS = ("exec", "bind", "stage", "bind_pickle", "export", "pickle", "take")
 
 
 def _number(value: object, default: float) -> float:
@@ -300,7 +300,7 @@ class Supervisor:
             if operation.may_display(len(blob)):
                 mime = str(message.get("mime"))[:100]
                 self.send({"t": "display", "id": operation.number, "mime": mime}, blob)
-        elif kind in ("exported", "part") and operation.kind == "export":
+        elif (kind, operation.kind) in (("exported", "export"), ("part", "take")):
             self.send({**message, "id": operation.number}, blob)
         else:
             raise ProtocolError(f"an unexpected frame {kind!r:.50}")

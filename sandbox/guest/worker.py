@@ -67,7 +67,7 @@ class Channel:
             data = data + piece if data else piece
         return data
 
-    def send(self, message: Message, blob: bytes | memoryview = b"") -> None:
+    def send(self, message: Message, blob: bytes | bytearray | memoryview = b"") -> None:
         data = memoryview(pack(message, blob))
         while data:
             data = data[os_write(self.fd, data) :]
@@ -160,7 +160,7 @@ class Worker:
         self._sending = allocate_lock()
         self._main_thread = get_ident()
 
-    def _send(self, message: Message, blob: bytes | memoryview) -> None:
+    def _send(self, message: Message, blob: bytes | bytearray | memoryview) -> None:
         """A frame that belongs to the running request; from any thread, whole or not at all."""
         if getpid() != self._pid:
             return  # a forked child of the action shows nothing
@@ -235,10 +235,13 @@ class Worker:
         if kind == "bind":
             return engine.state.bind(message.get("values"))
         if kind == "stage":
-            return engine.state.stage(blob)
+            return engine.state.stage(blob, anew=message.get("anew") is True)
         if kind == "bind_pickle":
             return engine.state.bind_staged(str(message.get("name")))
         if kind == "export":
-            wanted, most = message.get("names"), message.get("max_bytes")
-            return engine.state.export(wanted, most, self._send)
+            return engine.state.export(message.get("names"), self._send)
+        if kind == "pickle":
+            return engine.state.pickle(str(message.get("name")), message.get("max_bytes"))
+        if kind == "take":
+            return engine.state.take(self._send)
         return {"status": "error"}

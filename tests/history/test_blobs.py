@@ -66,9 +66,9 @@ def test_a_damaged_blob_is_an_error_and_not_other_bytes(database: Path, wrong: b
 
 
 def test_only_so_much_is_kept_at_hand() -> None:
-    recent = RecentBlobs(limit=1000)
-    recent.keep({str(n): bytes(100) for n in range(30)})
+    recent = RecentBlobs(limit=20_000)
+    recent.keep({str(n): bytes(300) for n in range(80)})
     assert recent.get("0") is None
-    assert recent.get("29") == bytes(100)
+    assert recent.get("79") == bytes(300)
     recent.keep({"big": bytes(900)})
     assert recent.get("big") is None

@@ -5,11 +5,18 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from planner_app.sandbox import Launcher, Limits, Session
+from planner_app.domain.state import RunState
+from planner_app.engine.handover import give_values, keep_values
+from planner_app.engine.run_log import RunLog
+from planner_app.history import History
+from planner_app.sandbox import BindFailed, Launcher, Limits, Session
 from planner_app.sandbox.limits import MIB
 from tests.sandbox.shared import Kind, lasting, launcher, limits, session, tools
 from tests.sandbox.toolbox import PeakMemory, Toolbox, opened, works
@@ -271,9 +278,11 @@ async def test_large_frames_and_arrays_are_told_with_their_shape(session: Sessio
     code = "import pandas as pd, numpy as np; df = pd.DataFrame(np.zeros((100_000, 50))); df"
     result = await session.run(code)
     assert "100000 rows x 50 columns" in (result.value or "")
-    exported = (await session.export(["df"], 1 << 20))["df"]
-    assert exported.kind == "failed"
-    assert "1,048,576" in exported.error
+    exported = (await session.export(["df"]))["df"]
+    assert (exported.kind, exported.type_name) == ("pickle", "DataFrame")
+    assert "100000 x 50" in exported.summary
+    with pytest.raises(BindFailed, match="1,048,576"):
+        await anext(session.export_pickle("df", 1 << 20))
     array = await session.run(
         "import sys; np.set_printoptions(threshold=sys.maxsize); np.zeros((300, 400))"
     )
@@ -308,3 +317,39 @@ async def test_100_mb_go_from_sandbox_to_sandbox_without_filling_the_hosts_memor
         assert memory.grown < 40 * MIB
         code = "import hashlib; hashlib.sha256(open('big.bin', 'rb').read()).hexdigest()"
         assert (await other.run(code)).value == made.value
+
+
+FRAME = """
+import numpy as np, pandas as pd
+n = 2_500_000
+df = pd.DataFrame({
+    'a': np.random.random(n), 'b': np.arange(n),
+    'c': pd.date_range('2020-01-01', periods=n, freq='s'),
+    'd': pd.Categorical(np.where(np.arange(n) % 3, 'x', 'y')),
+    'e': np.asfortranarray(np.random.random((n // 1000, 1000))).ravel(order='K'),
+}, index=pd.Index(np.arange(n)[::-1], name='i'))
+def told(df): return int(pd.util.hash_pandas_object(df).sum()), str(df.dtypes.to_dict()), df.shape
+told(df)
+"""
+
+
+async def test_a_data_frame_of_100_mb_goes_from_step_to_step_without_filling_the_hosts_memory(
+    session: Session, launcher: Launcher, tmp_path: Path
+) -> None:
+    made = await session.run(FRAME)
+    assert made.status == "ok", made
+    with closing(History.open(tmp_path / "history.db")) as history:
+        now = datetime.now(UTC)
+        state = RunState(run_id="run", task_id="task", text="", created_at=now, last_at=now)
+        log = RunLog(history, "run", 1, state)
+        await log.put(bytes(100))  # what the history itself needs is no part of it
+        memory = PeakMemory()
+        values, blobs = await keep_values(log, session, ["df"])
+        assert values["df"]["kind"] == "pickle"
+        assert values["df"]["bytes"] > 80 * MIB
+        async with opened(launcher, Toolbox()) as other:
+            kept = {"df": values["df"] | {"sha": blobs["value:df"]}}
+            assert await give_values(log, other, kept) == ["df"]
+            assert memory.grown < 20 * MIB, memory.grown
+            code = FRAME[FRAME.index("def told") :]
+            assert (await other.run("import pandas as pd\n" + code)).value == made.value

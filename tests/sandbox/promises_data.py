@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import pickle
 import tarfile
 from collections.abc import AsyncIterator
 
@@ -66,7 +67,7 @@ async def test_plain_values_leave_as_json_and_others_as_pickles(session: Session
         "a = {'k': [1, 2.5, None, 'é']}; b = {1: 2}; c = (1, 2)\n"
         "d = float('nan'); e = 'x' * 100_000"
     )
-    found = await session.export(["a", "b", "c", "d", "e", "none"], 1 << 20)
+    found = await session.export(["a", "b", "c", "d", "e", "none"])
     assert list(found) == ["a", "b", "c", "d", "e", "none"]
     assert found["a"].kind == "json"
     assert found["a"].value == {"k": [1, 2.5, None, "é"]}
@@ -82,19 +83,18 @@ async def test_what_cannot_leave_says_why(session: Session) -> None:
         "class Bad:\n    def __reduce__(self): raise SystemExit('no')\nbad = Bad()\nx = lambda: 1"
     )
     await session.run(code)
-    found = await session.export(["lock", "big", "bad", "x"], 1 << 20)
-    assert {name: one.kind for name, one in found.items()} == dict.fromkeys(found, "failed")
-    assert "1,048,576" in found["big"].error
-    assert found["lock"].error
+    for name, word in {"lock": "lock", "big": "1,048,576", "bad": "no", "x": "lambda"}.items():
+        with pytest.raises(BindFailed, match=word):
+            await anext(session.export_pickle(name, 1 << 20))
+    with pytest.raises(BindFailed, match="none"):
+        await anext(session.export_pickle("none", 1 << 20))
     await works(session)
 
 
 async def test_a_pickle_travels_to_another_session(session: Session, launcher: Launcher) -> None:
     await session.run("value = {(1, 2): {3, 4}, 'deep': [b'x' * 3_000_000, range(5)]}")
-    exported = (await session.export(["value"], 8 << 20))["value"]
-    assert exported.kind == "pickle"
     async with opened(launcher, Toolbox()) as other:
-        await other.bind_pickles("value", exported.blob)
+        await other.import_pickle("value", session.export_pickle("value", 8 << 20))
         result = await other.run("sorted(value[(1, 2)]), len(value['deep'][0]), list(inputs)")
         assert result.value == "([3, 4], 3000000, ['value'])"
 
@@ -102,8 +102,46 @@ async def test_a_pickle_travels_to_another_session(session: Session, launcher: L
 @pytest.mark.parametrize("blob", [b"", b"no pickle", b"\x80\x05.", b"cno_such_module\nx\n."])
 async def test_a_broken_pickle_is_refused(session: Session, blob: bytes) -> None:
     with pytest.raises(BindFailed):
-        await session.bind_pickles("x", blob)
+        await session.import_pickle("x", feed(blob))
     await works(session)
+
+
+async def test_a_pickle_comes_in_pieces_and_leaves_the_session_free_when_it_is_not_read_on(
+    session: Session,
+) -> None:
+    await session.run("value = [bytes(3_000_000), set()]")
+    pieces = [piece async for piece in session.export_pickle("value", 8 << 20)]
+    assert len(pieces) > 2
+    assert max(map(len, pieces)) <= 1 << 20
+    stream = session.export_pickle("value", 8 << 20)
+    assert await anext(stream) == pieces[0]
+    await stream.aclose()  # type: ignore[attr-defined]
+    await works(session)
+    await session.import_pickle("back", feed(b"".join(pieces), 5000))
+    assert (await session.run("back == value")).value == "True"
+
+
+async def test_a_pickle_whose_source_fails_leaves_nothing_for_the_next(session: Session) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"\x80\x05]"
+        raise LookupError("the other side is gone")
+
+    with pytest.raises(LookupError):
+        await session.import_pickle("x", broken())
+    await session.import_pickle("x", feed(pickle.dumps({1: 2}, 0)))
+    assert (await session.run("x")).value == "{1: 2}"
+
+
+async def test_a_process_that_is_lost_while_it_pickles_is_told_by_the_next_action(
+    session: Session,
+) -> None:
+    await session.run(
+        "import os\nclass Bad:\n    def __reduce__(self): os._exit(3)\nbad = Bad(); kept = 1"
+    )
+    with pytest.raises(BindFailed, match="3"):
+        await anext(session.export_pickle("bad", 1 << 20))
+    result = await session.run("'kept' in globals()")
+    assert (result.value, result.state_lost) == ("False", True)
 
 
 # -- files

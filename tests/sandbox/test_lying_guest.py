@@ -15,6 +15,7 @@ from planner_app.sandbox import guest_session, transfers
 from planner_app.sandbox.guest_session import GuestSession
 from planner_app.sandbox.session import (
     JSON,
+    BindFailed,
     FileTooLarge,
     GuestCall,
     GuestReply,
@@ -104,6 +105,42 @@ async def test_a_lie_in_the_middle_of_an_action_is_told_as_died(name: str) -> No
             await session.run("1+1")
         with pytest.raises(SessionClosed):
             await session.list_files()
+        await session.close()
+
+
+PICKLES: dict[str, tuple[Frame, list[bytes]]] = {
+    "more than agreed": ({"bytes": 2**40}, [b"x"]),
+    "less than nothing": ({"bytes": -1}, [b"x"]),
+    "no number": ({"bytes": "100"}, [b"x"]),
+    "empty pieces": ({"bytes": 100}, [b""]),
+    "a piece that is too long": ({"bytes": 100}, [bytes(101)]),
+    "a piece beyond all measure": ({"bytes": 5 << 20}, [bytes(2 << 20)]),
+    "two pieces for one": ({"bytes": 100}, [b"x", b"y"]),
+}
+
+
+@pytest.mark.parametrize("name", PICKLES)
+async def test_a_pickle_that_is_not_what_was_said_is_refused(name: str) -> None:
+    said, pieces = PICKLES[name]
+
+    def answer(guest: LyingGuest, message: Frame) -> None:
+        done: Frame = {"t": "result", "id": message["id"], "status": "ok"}
+        if message["t"] == "pickle":
+            guest.say(done | said)
+        else:
+            for piece in pieces:
+                guest.say({"t": "part", "id": message["id"]}, piece)
+            guest.say(done)
+
+    session = await session_with(LyingGuest(answer))
+    async with asyncio.timeout(10):
+        got = b""
+        try:
+            async for piece in session.export_pickle("x", 10 << 20):
+                got += piece
+        except (BindFailed, SessionClosed):
+            pass
+        assert got == b""
         await session.close()
 
 
