@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from planner_app.view import fields, figures
+from planner_app.view import fields, figures, thoughts
 from planner_app.view.clean import clip, one_line
 from planner_app.view.entries import Entry
 from planner_app.view.reducer import reduce
@@ -69,6 +69,8 @@ def _ended(event: Event) -> str:
     parts = [who]
     if took:
         parts.append(figures.seconds(took / 1000))
+    if thought := thoughts.in_short(fields.table(data, "thinking")):
+        parts.append(thought)
     if entry is not None:
         parts += [one_line(note) for note in entry.notes[:1]] or [entry.head]
     return " ".join(part for part in parts if part)

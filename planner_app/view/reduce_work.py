@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from planner_app.view import fields, figures
+from planner_app.view import fields, figures, thoughts
 from planner_app.view.clean import clip, one_line
 from planner_app.view.entries import Body, OpenEntry, State
 from planner_app.view.replacing import replace
@@ -120,28 +120,7 @@ def _details(data: fields.Data) -> tuple[str, ...]:
         if fields.whole(usage, key)
     ]
     said += [", ".join(parts)] if parts else []
-    return (*said, *_thoughts(thinking))
-
-
-def _thoughts(thinking: fields.Data) -> tuple[str, ...]:
-    """How often the thoughts changed their approach, which is a proxy, and their language."""
-    if thinking.get("measurable") is False:
-        why = fields.text(thinking, "why")
-        return (f"thought switches: not measurable{f' ({why})' if why else ''}",)
-    if "switches" not in thinking:
-        return ()
-    flagged = ", flagged" if thinking.get("underthinking") is True else ""
-    switches = (
-        f"thought switches: {fields.whole(thinking, 'switches')} "
-        f"({fields.real(thinking, 'per_1k') or 0:.1f} per 1k tokens, "
-        f"{fields.real(thinking, 'mean_tokens') or 0:.0f} tokens a thought, "
-        f"{fields.real(thinking, 'short_share') or 0:.0%} in short ones; a proxy{flagged}), "
-        f"{fields.whole(thinking, 'weak')} hesitations"
-    )
-    share = fields.real(thinking, "language_share")
-    if share is None:
-        return (switches,)
-    return (switches, f"thoughts in {fields.text(thinking, 'language')}: {share:.0%}")
+    return (*said, *thoughts.in_full(thinking))
 
 
 def model_failed(view: RunView, event: Event) -> RunView:
