@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import Connection
 
@@ -25,6 +25,7 @@ from planner_app.queue import attachments
 from planner_app.queue.followup import Earlier, read_earlier
 from planner_app.queue.leases import take
 from planner_app.queue.port import Lease
+from planner_app.queue.schemas import check_schema
 from planner_app.settings import Settings
 from planner_app.settings_limits import settle
 
@@ -342,33 +343,9 @@ def _small_text(path: Path, what: str) -> str:
 def _add_schema(history: History, path: Path | None, parts: _Parts) -> None:
     if path is None:
         return
-    from jsonschema import Draft202012Validator, SchemaError
-
     text = _small_text(path, "the schema")
-    try:
-        schema = json.loads(text)
-        if not isinstance(schema, dict | bool):
-            raise BadInput(f"the schema {path} is not a JSON object", "see json-schema.org")
-        Draft202012Validator.check_schema(schema)
-        _refuse_remote(schema, path)
-    except (SchemaError, RecursionError) as error:
-        why = error.message if isinstance(error, SchemaError) else "it is nested too deeply"
-        raise BadInput(f"the schema {path} is no JSON Schema: {why[:200]}") from error
-    except ValueError as error:
-        raise BadInput(f"the schema {path} is not JSON: {error}") from error
+    check_schema(str(path), text)
     parts.blobs["schema"] = history.put_blob(text.encode())
-
-
-def _refuse_remote(value: Any, path: Path) -> None:
-    """A schema must not make the program ask an address."""
-    if isinstance(value, dict):
-        ref = value.get("$ref")
-        if isinstance(ref, str) and not ref.startswith("#"):
-            raise BadInput(f"the schema {path} refers to {ref[:80]}", "put it into the same file")
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            _refuse_remote(item, path)
 
 
 def _add_tools(history: History, paths: tuple[Path, ...], parts: _Parts) -> None:
