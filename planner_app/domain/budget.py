@@ -25,6 +25,7 @@ class Shortage:
 
     which: Which
     detail: str
+    """How it stands, as a clause of a sentence for the person."""
 
 
 def kept_back(limit: float, most: float) -> float:
@@ -64,17 +65,36 @@ def shortage(
     if limits.calls is not None:
         kept = round(RESERVE_CALLS * share)
         if spent.calls + len(under_way) + ahead + 1 + kept > limits.calls:
-            return Shortage("calls", f"{spent.calls} of {limits.calls} model calls")
+            held = f", and {kept} are kept for the answer and its check" if kept else ""
+            return Shortage("calls", f"{spent.calls} of {limits.calls} model calls are made{held}")
     if limits.tokens is not None:
         kept_tokens = kept_back(limits.tokens, RESERVE_TOKENS) * share
         if spent.tokens + sum(m.tokens for m in under_way) + tokens + kept_tokens > limits.tokens:
-            return Shortage("tokens", f"{spent.tokens} of {limits.tokens} tokens")
-    if limits.usd is not None and usd is not None:
-        kept_usd = kept_back(limits.usd, RESERVE_USD) * share
-        promised = sum(m.usd or 0.0 for m in under_way)
-        if spent.usd + promised + usd + kept_usd > limits.usd and (usd or spent.usd):
-            return Shortage("usd", f"${spent.usd:.4f} of ${limits.usd:g}")
+            return Shortage(
+                "tokens",
+                f"{spent.tokens:,} of {limits.tokens:,} tokens are used, "
+                f"and the next call may take {tokens:,}",
+            )
+    left = usd_left(state, purpose)
+    if left is not None and usd is not None:
+        if usd > left and (usd or spent.usd):
+            return Shortage(
+                "usd",
+                f"${spent.usd:.4f} of ${limits.usd:g} are spent, "
+                f"and the next call may cost ${usd:.4f}",
+            )
     return time_shortage(state, now) if share == 1.0 else None
+
+
+def usd_left(state: RunState, purpose: Purpose) -> float | None:
+    """US dollars that a call may cost at most; None: there is no limit."""
+    limit = state.budget.usd
+    if limit is None:
+        return None
+    promised = sum(m.usd or 0.0 for m in state.open.values() if m.kind == "model")
+    return (
+        limit - state.spent.usd - promised - kept_back(limit, RESERVE_USD) * _share(state, purpose)
+    )
 
 
 def raised(state: RunState, which: Which) -> dict[str, float | None]:
@@ -88,14 +108,14 @@ def time_shortage(state: RunState, now: datetime) -> Shortage | None:
     ends = time_ends(state)
     if ends is None or now < ends:
         return None
-    return Shortage("seconds", f"{state.budget.seconds:g} seconds of work")
+    return Shortage("seconds", f"all {state.budget.seconds:g} seconds of work are used")
 
 
 def action_shortage(state: RunState, ahead: int = 0) -> Shortage | None:
     """Whether one more action passes the limit, after `ahead` others that are to be started."""
     limit = state.budget.actions
     if limit is not None and state.spent.actions + ahead + 1 > limit:
-        return Shortage("actions", f"{state.spent.actions} of {limit} actions")
+        return Shortage("actions", f"{state.spent.actions} of {limit} actions are taken")
     return None
 
 

@@ -144,11 +144,19 @@ def _user_budgeted(state: RunState, _event: Event, data: dict[str, Any]) -> RunS
         whole = known and name in {"tokens", "calls", "actions"}
         limits[name] = int(value) if whole else (value if known else None)
     shortfall = "" if state.shortfall.startswith(_USED_UP) else state.shortfall
+    # Whoever sets the budget has answered what was asked about it.
+    questions = {
+        key: q.model_copy(update={"reply": ("answered", "the person set the budget")})
+        if q.kind == "budget" and q.reply is None
+        else q
+        for key, q in state.questions.items()
+    }
     return state.model_copy(
         update={
             "budget": BudgetLimits.model_validate(limits),
             "used_up": None,
             "shortfall": shortfall,
+            "questions": questions,
         }
     )
 

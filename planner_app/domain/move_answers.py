@@ -14,8 +14,7 @@ from planner_app.domain.move_types import Move, Record, correction_of, planner_c
 from planner_app.domain.sizes import brief, cut
 from planner_app.domain.state import RunState
 
-MAX_REFUSALS = 1
-"""So often an answer goes back for its sources."""
+MAX_REFUSALS = 2
 MAX_CHECK_FAILS = 2
 MAX_CORRECTIONS = 2
 UNSOURCED = "some claims have no source"
@@ -94,7 +93,7 @@ def checking(state: RunState, now: datetime) -> list[Move]:
     if wanted is not None and wanted.number > MAX_CORRECTIONS:
         return [Record((_finished(state, "the check could not be read"),))]
     if short := shortage(state, now, "check"):
-        why = f"the answer was not checked: {short.detail} are used"
+        why = f"the answer was not checked: {short.detail}"
         return [Record((_finished(state, why),))]
     return planner_call(state, "check")
 

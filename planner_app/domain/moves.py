@@ -136,7 +136,7 @@ def _closed_questions(state: RunState, now: datetime) -> list[EventDraft]:
         if question.kind == "plan" and closed.by == "default" and closed.how == "rejected":
             why = "nobody could be asked to approve the plan"
             drafts += move_changes.to_answer(state, why, needs_done=True)
-        if question.kind == "budget" and closed.how != "cancelled":
+        if question.kind == "budget" and closed.how not in {"cancelled", "answered"}:
             drafts.append(_budget_settled(state, question, closed))
     return drafts
 
@@ -146,7 +146,7 @@ def _budget_settled(state: RunState, question: OpenQuestion, closed: QuestionClo
     which = next(w for w in get_args(Which) if w == question.about)
     if closed.how == "approved":
         return UserBudgeted(limits=raised(state, which)).draft(actor="user")
-    return BudgetUsedUp(which=which, detail=question.questions[0][0]).draft()
+    return BudgetUsedUp(which=which, detail=f"{which}, and no more was allowed").draft()
 
 
 def _replied(state: RunState, question: OpenQuestion, how: Reply, text: str) -> QuestionClosed:

@@ -110,6 +110,8 @@ class ModelCalls:
             seq = self._log.state.last_seq
             prepared = self._requests.prepare(move)
             refused = self._unpaid(move, prepared)
+            if refused is not None and _settled_already(self._log.state):
+                return None
             if refused is not None and move.purpose != "check" and _calls(self._log.state):
                 await self._fewer_calls(len(_calls(self._log.state)))
                 continue
@@ -149,12 +151,14 @@ class ModelCalls:
         detail = short.detail if short is not None else ""
         left = self._daily.left()
         if which is None and left is not None and (usd or 0.0) > left:
-            which, detail = "daily_usd", f"all but ${max(0.0, left):.4f} of today's budget"
+            which = "daily_usd"
+            detail = f"${max(0.0, left):.4f} of today's are left, and the next call may cost "
+            detail += f"${usd or 0.0:.4f}"
         if which is None:
             return None
         if state.used_up is None and state.phase not in {"answering", "checking"}:
             return over_budget(state, Shortage(which, detail), now)
-        message = f"the budget does not pay for it: {detail} are used"
+        message = f"the budget does not pay for it: {detail}"
         return ModelFailed(
             role=move.role,
             purpose=move.purpose,
@@ -369,6 +373,12 @@ def _usage(usage: Usage) -> ModelUsage:
         cached_tokens=usage.cached_tokens,
         source=usage.source,
     )
+
+
+def _settled_already(state: RunState) -> bool:
+    """Whether it was asked or decided meanwhile what becomes of a budget that is used up."""
+    asked = any(question.kind == "budget" for question in state.questions.values())
+    return asked or (state.used_up is not None and state.phase not in {"answering", "checking"})
 
 
 def _calls(state: RunState) -> list[str]:

@@ -10,13 +10,14 @@ from planner_app.agents.executor import executor_turn
 from planner_app.agents.planner import planner_turn
 from planner_app.agents.shortening import shortened
 from planner_app.agents.turn import Surroundings, Turn
+from planner_app.domain.budget import usd_left
 from planner_app.domain.catalogue import BETTERS, Role
 from planner_app.domain.fold_talk import TOLD
 from planner_app.domain.move_types import CallModel
 from planner_app.domain.state import Note, RunState
 from planner_app.engine.further_calls import FurtherCalls
 from planner_app.engine.run_log import RunLog
-from planner_app.models.port import Message, ModelClient, ModelSpec, Profile
+from planner_app.models.port import Message, ModelClient, ModelSpec, Price, Profile
 
 MAX_TOKENS = {"planner": 8_000, "executor": 4_000, "checker": 2_000}
 """Longest reply by role, reasoning included, where the profile does not allow less."""
@@ -26,6 +27,8 @@ COMPACT_AT = 0.6
 """Share of the context window at which a conversation is made shorter."""
 DEFAULT_WINDOW = 64_000
 """Tokens, where a model's window is not known."""
+LEAST_REPLY = 1_000
+"""No reply is made shorter than this for want of money, where it may be longer at all."""
 LEAST_WINDOW = 1_024
 """Tokens below which nothing useful fits any more."""
 
@@ -88,6 +91,7 @@ class Requests:
             messages = turn.messages
         prompt = count(messages)
         price = self._client.price(spec)
+        longest = _paid_for(state, move, price, prompt, longest)
         usd = None if price is None else price.worst_case(prompt, longest)
         said = tuple(note.seq for note in _told(state, move) if note.seq)
         return Prepared(turn, messages, spec, profile, longest, prompt + longest, usd, said)
@@ -160,3 +164,16 @@ def narrower(tokens: int, stated: int | None) -> int | None:
     fits = stated is not None and stated <= tokens * 3 // 4
     window = stated if stated is not None and fits else tokens // 2
     return window if window >= LEAST_WINDOW else None
+
+
+def _paid_for(
+    state: RunState, move: CallModel, price: Price | None, prompt: int, longest: int
+) -> int:
+    """As long a reply as the dollars pay for; all of it while calls under way may free some."""
+    left = usd_left(state, move.purpose)
+    if price is None or left is None or any(m.kind == "model" for m in state.open.values()):
+        return longest
+    given = price.worst_case(prompt, 0)
+    each = price.worst_case(prompt, 1) - given
+    affordable = int((left - given) / each) - 1 if each > 0 else longest
+    return min(longest, max(LEAST_REPLY, affordable))
