@@ -14,7 +14,8 @@ from planner_app.domain.move_types import Move, Record, correction_of, planner_c
 from planner_app.domain.sizes import brief, cut
 from planner_app.domain.state import RunState
 
-MAX_REFUSALS = 2
+MAX_REFUSALS = 1
+"""So often an answer goes back for its sources."""
 MAX_CHECK_FAILS = 2
 MAX_CORRECTIONS = 2
 UNSOURCED = "some claims have no source"
