@@ -257,7 +257,7 @@ class Sessions:
             if (difference := _difference(recorded, now, 1 if stopped else 0)) is not None:
                 differences.append(f"action {turn}: {difference}")
             if number < len(finished):
-                done = NoteAdded(text=f"{number} of {len(finished)} actions are run again")
+                done = NoteAdded(text=f"{number} of {len(finished)} actions were run again")
                 await self._log.append(done.draft(**where))
         return differences
 

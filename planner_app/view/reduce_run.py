@@ -237,6 +237,7 @@ def session_changed(view: RunView, event: Event) -> RunView:
     if event.type == "session.rebuilt":
         differences = tuple(one_line(said) for said in fields.texts(data, "differences"))
         head = figures.number_of(fields.whole(data, "actions"), "action") + " run again"
+        head += f", {len(differences)} with another outcome" if differences else ""
         entry = entry_of(event, "session", "sandbox rebuilt", head=head, notes=differences)
         return add(view, replace(entry, ms=took))
     bound = ", ".join(one_line(name) for name in fields.texts(data, "bound"))
