@@ -17,8 +17,16 @@ from typing import Literal
 BlockKind = Literal["python", "report", "json", "other"]
 
 _FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<marks>`{3,}|~{3,})(?P<info>[^\n]*)$", re.MULTILINE)
-_PYTHON = frozenset({"python", "py", "python3", "py3", "python2", "ipython", "ipython3", "pycon"})
+_INVISIBLE_LEAD = re.compile(r"^[\ufeff\u200b\u2060]+(?=[ \t]*(?:```|~~~))", re.MULTILINE)
+_WORD = re.compile(r"[\w+#-]+")
+_PYTHON = frozenset(
+    {"python", "py", "python3", "py3", "python2", "ipython", "ipython3", "pycon", "tool_code"}
+)
 _JSON = frozenset({"json", "json5", "jsonc"})
+_DATA = _JSON | {"yaml", "yml"}
+_CLOSE_THINK = "</think>"
+MAX_CODE_CHARS = 200_000
+"""Longer code counts as truncated: to read it alone takes seconds and much memory."""
 _MAX_EXTENSIONS = 8
 """How many later fences are tried as the end of a block whose text is not complete."""
 
@@ -62,8 +70,13 @@ class Turn:
 def read_turn(text: str, finish_reason: str = "stop") -> Turn:
     """The blocks of a turn, reasoning already split off. A turn that ended for its length is
     truncated, whatever stands in it."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _INVISIBLE_LEAD.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     spans = list(_blocks(text))
+    thought = text.rfind(_CLOSE_THINK)
+    if thought >= 0 and not any(_holds(block, end, thought) for block, end in spans):
+        # Reasoning that nobody split off, since its opening tag is missing: nothing of it counts.
+        text = text[thought + len(_CLOSE_THINK) :]
+        spans = list(_blocks(text))
     blocks = tuple(block for block, _ in spans)
     python = _last(blocks, "python") or _unlabelled_python(blocks)
     report, plain = _last(blocks, "report"), _last(blocks, "json")
@@ -87,6 +100,13 @@ def python_is_open(code: str) -> bool:
         or "unterminated triple-quoted" in message
         or "unexpected EOF" in message
     )
+
+
+def _holds(block: Block, end: int, position: int) -> bool:
+    """Whether a position is inside a whole block, so that what stands there is its text."""
+    if not block.start < position < end or not block.closed:
+        return False
+    return block.kind != "python" or _parsed(block.text) is not None
 
 
 def _whole(block: Block | None) -> str | None:
@@ -146,9 +166,12 @@ def _closing(text: str, fences: list[re.Match[str]], opening: int) -> int | None
         if kind == "other":
             return number
         body = _body(text, fences[opening], fences[number].start())
-        if not _open_string(kind, body):
+        if first is None:
+            if not _open_string(kind, body):
+                return number
+            first = number
+        elif _is_whole(kind, body):
             return number
-        first = number if first is None else first
         tried += 1
         if tried >= _MAX_EXTENSIONS:
             break
@@ -178,7 +201,7 @@ def _block(text: str, opening: re.Match[str], end: int, *, closed: bool) -> Bloc
     body = _body(text, opening, end)
     kind = _kind(opening["info"])
     if kind == "python":
-        truncated = not closed or python_is_open(body)
+        truncated = not closed or len(body) > MAX_CODE_CHARS or python_is_open(body)
     elif kind == "other":
         truncated = not closed
     else:
@@ -188,17 +211,17 @@ def _block(text: str, opening: re.Match[str], end: int, *, closed: bool) -> Bloc
 
 
 def _words(info: str) -> list[str]:
-    return [word.strip("{}.:,").casefold() for word in info.split() if word.strip("{}.:,")]
+    return [word.casefold() for word in _WORD.findall(info)]
 
 
 def _kind(info: str) -> BlockKind:
     words = _words(info)
     if not words:
         return "other"
-    if "report" in words[:2]:
-        return "report"
     if words[0] in _PYTHON:
         return "python"
+    if words[0] == "report" or (words[0] in _DATA and words[1:2] == ["report"]):
+        return "report"
     return "json" if words[0] in _JSON else "other"
 
 
@@ -206,6 +229,11 @@ def _open_string(kind: BlockKind, body: str) -> bool:
     if kind == "python":
         return "unterminated triple-quoted" in (_syntax_message(body) or "")
     return _json_is_open(body)
+
+
+def _is_whole(kind: BlockKind, body: str) -> bool:
+    """Whether a block that goes on over a fence is whole: code must be valid then."""
+    return _parsed(body) is not None if kind == "python" else not _json_is_open(body)
 
 
 _JSON_MARKS = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
@@ -223,6 +251,8 @@ def _json_is_open(text: str) -> bool:
 
 
 def _parsed(code: str) -> ast.Module | None:
+    if len(code) > MAX_CODE_CHARS:
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -233,6 +263,8 @@ def _parsed(code: str) -> ast.Module | None:
 
 def _syntax_message(code: str) -> str | None:
     """Python's complaint about code, or None when it has none."""
+    if len(code) > MAX_CODE_CHARS:
+        return f"code has over {MAX_CODE_CHARS:,} characters"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -24,6 +24,15 @@ from planner_app.models.fences import python_is_open, read_turn
         "```text\nprint(2)\n```\n```python\nprint(1)\n```\n```\noutput 3\n```",
         "```\nprint(1)\n```",
         "```python\nprint(1)\n```\n`code`",
+        "```python:main.py\nprint(1)\n```",
+        "```{.python .numberLines}\nprint(1)\n```",
+        "```python3.11\nprint(1)\n```",
+        "```PYTHON\nprint(1)\n```",
+        "```python report.py\nprint(1)\n```",
+        "```tool_code\nprint(1)\n```",
+        "\ufeff```python\nprint(1)\n```",
+        "Perhaps:\n```python\ndraft()\n```\nNo.\n</think>\n```python\nprint(1)\n```",
+        "Perhaps:\n```python\ndraft(\n</think>\n```python\nprint(1)\n```",
     ],
 )
 def test_the_last_python_block_is_the_code(turn: str) -> None:
@@ -43,6 +52,10 @@ def test_the_last_python_block_is_the_code(turn: str) -> None:
         '```report\n{"verdict": "done", "result": "x',
         '```report\n{"verdict": "done", "values": [\n```',
         "text\n```text\nabc",
+        '```python\nx = """a\n```\nor\n```python\ny = """b\n```',
+        "```python\nx = 1\n" + "# long\n" * 40_000 + "```",
+        "```python\nx = 1\n~~~",
+        "````python\nx = 1\n```",
     ],
 )
 def test_a_truncated_turn_never_runs(turn: str) -> None:
@@ -82,6 +95,32 @@ def test_fences_inside_a_reports_string_do_not_end_the_report() -> None:
     assert read_turn(f"```report\n{report}\n```").report == report
 
 
+def test_code_inside_reasoning_is_never_the_code() -> None:
+    assert read_turn("Perhaps:\n```python\ndraft()\n```\nBetter not.\n</think>\nDone.").code is None
+
+
+def test_a_think_tag_inside_code_is_text() -> None:
+    code = 'print("<think>a</think>".count("</think>"))'
+    assert read_turn(f"```python\n{code}\n```\n").code == code
+
+
+def test_a_docstring_with_fenced_examples_does_not_end_the_code() -> None:
+    code = '''def f():
+    """Use it.
+
+    ```python
+    f()
+    ```
+
+    ```
+    1
+    ```
+    """
+    return 1
+print(f())'''
+    assert read_turn(f"Now:\n\n```python\n{code}\n```\nThat is all.").code == code
+
+
 def test_unlabelled_output_is_not_code() -> None:
     assert read_turn("Expected:\n```\n3\n```").code is None
 
@@ -105,3 +144,29 @@ def test_any_turn_can_be_read(text: str) -> None:
 @given(st.text(alphabet=st.characters(exclude_characters="`~\r", codec="utf-8"), max_size=200))
 def test_text_without_fences_has_no_blocks(text: str) -> None:
     assert read_turn(text).blocks == ()
+
+
+statements = st.lists(
+    st.sampled_from(
+        ["x = [1, 2]", "print('a')", "for i in range(3):\n    print(i)", "# ``` in a comment",
+         "s = 'a ``` b'", 't = """\na\n  ```\nb\n"""', "y = {'k': (1, 2)}", "z = x[0] \\\n    + 1"]
+    ),
+    min_size=1,
+    max_size=5,
+).map("\n".join)  # fmt: skip
+marks = st.sampled_from(["```", "````", "~~~"])
+
+
+@given(statements, statements, marks, st.data())
+def test_a_turn_cut_anywhere_never_gives_part_of_its_code(
+    first: str, second: str, mark: str, data: st.DataObject
+) -> None:
+    begun = f"So:\n{mark}python\n{first}\n{mark}\nThen:\n{mark}python\n"
+    whole = f"{begun}{second}\n{mark}\n"
+    assert read_turn(whole).code == second
+    cut = data.draw(st.integers(0, len(whole)))
+    read = read_turn(whole[:cut])
+    assert read.code in (None, first, second)
+    if len(begun) <= cut < len(whole) - 2:
+        assert read.truncated
+        assert read.code is None
