@@ -86,6 +86,7 @@ def prepare(args: argparse.Namespace, context: Context) -> Wanted:
     _check_names(args, team, settings)
     _check_keys(team, settings, context)
     _check_price(args, team, settings)
+    _check_budget(team, settings, text)
     _check_sandbox(settings)
     if not args.json:
         say(f"team: {team.why}")
@@ -363,6 +364,18 @@ def _check_price(args: argparse.Namespace, team: Team, settings: Settings) -> No
                 f"the price of {model} is unknown, so --max-usd cannot bind it",
                 f'add --max-tokens, or set models.prices."{model}"',
             )
+
+
+def _check_budget(team: Team, settings: Settings, text: str) -> None:
+    """The budget pays for one call at least. Raises BadInput."""
+    if team.planner.startswith(_FREE):
+        return
+    from planner_app.cli.model_client import open_models
+    from planner_app.engine.first_call import check_budget
+    from planner_app.models.port import ModelSpec
+
+    spec = ModelSpec(name=team.planner, api_base=address_of(team, "planner", settings))
+    check_budget(open_models(settings, {}), spec, settings.budget.limits(), text)
 
 
 def _check_sandbox(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from planner_app.domain.errors import BadInput
 from planner_app.domain.teams import (
     NEEDS_NO_KEY,
+    ROLES,
     Team,
     TeamChoice,
     TeamRole,
@@ -79,6 +80,12 @@ def unlisted(model: str) -> str:
 
 def team_choice(args: argparse.Namespace, settings: Settings) -> TeamChoice:
     """What flags and settings say, before anything is looked for."""
+    for role in ROLES:
+        named = getattr(args, role, None)
+        if named is not None and (not named or any(c.isspace() for c in named.partition(":")[0])):
+            raise BadInput(
+                f"--{role} {named[:60]!r} names no model", "such as deepseek/deepseek-chat"
+            )
     name = getattr(args, "team", None) or settings.team
     if name not in settings.teams and name != "default":
         from planner_app.settings_layers import nearest

@@ -98,15 +98,11 @@ class Requests:
 
     def _longest(self, state: RunState, move: CallModel, profile: Profile, left: int) -> int:
         """Most tokens of the reply: within the profile, what the window leaves, and the budget."""
-        longest = MAX_TOKENS[move.role]
-        if profile.prompt_style == "reasoner":
-            longest += REASONING_TOKENS
+        longest = longest_reply(move.role, profile, None)
         if move.step_id is not None and move.attempt is not None:
             doubled = state.steps[move.step_id].attempts[move.attempt - 1].doubled
             longest *= 2 if doubled else 1
-        if state.budget.tokens is not None:
-            longest = min(longest, max(256, state.budget.tokens // 8))
-        return min(longest, profile.max_output or longest, max(256, left))
+        return min(_within(longest, state.budget.tokens, profile), max(256, left))
 
     def _whole(self, turn: Turn) -> tuple[Message, ...]:
         before = () if turn.restart else self._conversation(turn.conversation)
@@ -144,6 +140,20 @@ class Requests:
     def _conversation(self, name: str) -> tuple[Message, ...]:
         shas = self._log.state.conversations.get(name, ())
         return tuple(Message.model_validate_json(self._log.read(sha)) for sha in shas)
+
+
+def longest_reply(role: Role, profile: Profile, budget_tokens: int | None) -> int:
+    """Most tokens of a role's reply, reasoning included, by its profile and a token budget."""
+    longest = MAX_TOKENS[role]
+    if profile.prompt_style == "reasoner":
+        longest += REASONING_TOKENS
+    return _within(longest, budget_tokens, profile)
+
+
+def _within(longest: int, budget_tokens: int | None, profile: Profile) -> int:
+    if budget_tokens is not None:
+        longest = min(longest, max(256, budget_tokens // 8))
+    return min(longest, profile.max_output or longest)
 
 
 def _told(state: RunState, move: CallModel) -> tuple[Note, ...]:
