@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from planner_app.domain.errors import SettingsError
-from planner_app.settings_values import NET_MODES, TeamSettings, Values
+from planner_app.settings_values import NET_MODES, RoleOptions, TeamSettings, Values
 
 Path_ = tuple[str, ...]
 """A key as its parts: ("budget", "usd")."""
@@ -236,6 +236,10 @@ def _choices(value: str, expected: str) -> str:
 def _did_you_mean(path: Path_) -> str:
     if re.search(r"api[_-]?key|token$|secret|password", path[-1], re.IGNORECASE):
         return "keys come from the environment or the system keyring, never from a file"
+    if len(path) == 5 and path[0] == "teams" and path[2] == "options":
+        known = list(RoleOptions.model_fields)
+        close = nearest(path[-1], known)
+        return f"did you mean {close}?" if close else f"known options: {', '.join(known)}"
     section = {"teams": "teams.NAME"}.get(path[0], path[0])
     last = path[-1]
     known = known_keys()

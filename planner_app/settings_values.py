@@ -16,7 +16,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    JsonValue,
     model_validator,
 )
 
@@ -115,6 +114,21 @@ def _limits(value: object) -> object:
     return {str(name): read_limit(str(name), number) for name, number in value.items()}
 
 
+class RoleOptions(_Section):
+    """How a role's model is asked; what is not set is as its profile says."""
+
+    effort: str | None = None
+    """One of the profile's values, such as low or high."""
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    seed: int | None = None
+    num_ctx: int | None = Field(default=None, gt=0)
+    """Context window that Ollama is asked for, in tokens."""
+    think_mode: Literal["field", "auto", "assume_think", "off"] | None = None
+    """Where the model's thoughts are found."""
+
+
 class TeamSettings(_Section):
     """Which model plays which role."""
 
@@ -134,8 +148,8 @@ class TeamSettings(_Section):
         default_factory=dict
     )
     """Models to go on with when one is down; a plain list holds for every role."""
-    options: dict[Role, dict[str, JsonValue]] = Field(default_factory=dict)
-    """By role: `effort`, `temperature`, `top_p`, `seed`, ...; they win over the profile."""
+    options: dict[Role, RoleOptions] = Field(default_factory=dict)
+    """By role; they win over the profile."""
 
     sandbox: Annotated[dict[str, int | float], BeforeValidator(_limits)] = Field(
         default_factory=dict
@@ -286,7 +300,6 @@ class ModelsSettings(_Section):
     """Model name, or provider with its slash, to its price, over the bundled table."""
     timeouts: dict[ModelName, Annotated[Seconds, Field(gt=0)]] = Field(default_factory=dict)
     """Model name, provider with its slash, or `default`, to seconds for one whole call."""
-
     pace: dict[ModelName, PaceSettings] = Field(default_factory=dict)
     """Provider with its slash, a server's address, or `default`, to how hard it is pressed."""
 

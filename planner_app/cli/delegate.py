@@ -329,6 +329,10 @@ def _check_names(args: argparse.Namespace, team: Team, settings: Settings) -> No
         model = team.models[role]
         if (problem := name_problem(model)) is not None:
             raise problem
+        own = settings.teams.get(team.name)
+        for other in own.fallbacks.get(role, ()) if own is not None else ():
+            if (problem := name_problem(other)) is not None:
+                raise problem
         if address_of(team, role, settings) is None:
             notes |= dict.fromkeys((unlisted(model), withdrawal(model, today)))
     for note in filter(None, notes):

@@ -122,7 +122,8 @@ class Services:
             options: dict[str, JsonValue] = {}
             if team is not None:
                 base = team.base_for(role, name) or base
-                options = team.options.get(role, {})
+                if role in team.options:
+                    options = team.options[role].model_dump(exclude_none=True)
             return ModelSpec(name=name, api_base=base, options=options)
 
         return spec

@@ -265,7 +265,7 @@ def test_a_run_that_ended_cannot_be_steered(planner, typed, script) -> None:
 
 
 def test_max_usd_cannot_bind_a_model_of_unknown_price(planner) -> None:
-    args = ("--planner", "unheard/of", *LOCAL, "--max-usd", "1")
+    args = ("--planner", "hosted_vllm/unheard-of", *LOCAL, "--max-usd", "1")
     done = planner("run", "What?", *args)
     assert done.returncode == 2
     assert "--max-tokens" in done.stderr
