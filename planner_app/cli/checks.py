@@ -117,11 +117,16 @@ def _set_up(context: Context) -> None:
     state = ensure_engine(lambda line: say(f"engine: {line}"))
     if not state.ok:
         return  # the check says why, and what to do
-    packages = context.settings().sandbox.packages
+    settings = context.settings()
     from planner_app.sandbox.engine_client import open_client
 
     with contextlib.closing(open_client()) as client:
-        ensure_image(client, packages, lambda line: say(f"image: {line}"))
+        ensure_image(
+            client,
+            settings.sandbox.packages,
+            lambda line: say(f"image: {line}"),
+            settings.paths.data,
+        )
 
 
 def _python(_context: Context) -> Check:

@@ -18,9 +18,10 @@ def build_image(args: argparse.Namespace, context: Context) -> int:
     """Build what is missing of the image; progress on stderr, its tag on stdout."""
     from planner_app.sandbox.image import ensure_image
 
-    packages = context.settings().sandbox.packages
+    settings = context.settings()
+    packages, home = settings.sandbox.packages, settings.paths.data
     with _engine() as client:
-        tag = ensure_image(client, packages, lambda line: say(f"image: {line}"))
+        tag = ensure_image(client, packages, lambda line: say(f"image: {line}"), home)
     emit({"image": tag}) if args.json else print(tag)
     return 0
 
@@ -33,7 +34,7 @@ def clean_up(args: argparse.Namespace, context: Context) -> int:
     settings = context.settings()
     with _engine() as client:
         containers = remove_leftovers(client, settings.paths.data)
-        images = remove_old_images(client, settings.sandbox.packages)
+        images = remove_old_images(client, settings.sandbox.packages, settings.paths.data)
     if args.json:
         emit({"containers": containers, "images": images})
         return 0

@@ -131,7 +131,11 @@ class DockerLauncher:
                 raise
             session = GuestSession(stream, container[:12], end)
             try:
-                await asyncio.gather(self._begin(session, container), prepare(session))
+                for ended in await asyncio.gather(
+                    self._begin(session, container), prepare(session), return_exceptions=True
+                ):
+                    if ended is not None:  # the engine's own words come first
+                        raise ended
             except BaseException:
                 await session.close()
                 raise

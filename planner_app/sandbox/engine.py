@@ -58,11 +58,15 @@ def connect(options: SandboxOptions) -> Engine:
     endpoint = find_endpoint()
     answer = asked(endpoint, ENGINE_SECONDS)
 
-    from planner_app.sandbox.image import image_tag
+    from planner_app.sandbox.image import needed_tags
     from planner_app.sandbox.image_build import has_image
+    from planner_app.sandbox.image_use import hold, note_need
 
     client = client_of(endpoint, answer, ENGINE_SECONDS)
-    image = options.image or image_tag(options.packages)
+    tags = (options.image,) if options.image else needed_tags(options.packages)
+    image = tags[-1]
+    hold(image)
+    note_need(options.home, tags)
     if not has_image(client, image):
         raise ImageMissing("the sandbox image is not built yet", "run: planner sandbox build")
     return Engine(client, endpoint, image, answer.is_podman)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from planner_app._bundled import bundled_dir
 from planner_app.domain.errors import EngineMissing, ImageMissing, PlannerError
+from planner_app.sandbox.image_use import cache_folder, hold, note_need, used_tags
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -40,6 +41,11 @@ def image_tag(packages: Sequence[str] = ()) -> str:
     return Layers(bundled_dir("sandbox"), packages).image
 
 
+def needed_tags(packages: Sequence[str] = ()) -> tuple[str, ...]:
+    """The image and the layers that it stands on, from the lowest up. Raises BadInput."""
+    return tuple(Layers(bundled_dir("sandbox"), packages).all_tags())
+
+
 def find_image(client: DockerClient, packages: Sequence[str] = ()) -> str | None:
     """The image's tag when the engine holds it, else None. One inspect; builds nothing."""
     from planner_app.sandbox.image_build import has_image
@@ -49,45 +55,69 @@ def find_image(client: DockerClient, packages: Sequence[str] = ()) -> str | None
 
 
 def ensure_image(
-    client: DockerClient, packages: Sequence[str] = (), say: Say = lambda _: None
+    client: DockerClient,
+    packages: Sequence[str] = (),
+    say: Say = lambda _: None,
+    home: Path | None = None,
 ) -> str:
     """Return the tag of an up-to-date image, after building what is missing of it.
 
     A few ms when it is there, about a minute when nothing is. Two callers at once build it once.
-    `say` gets progress, a line at a time. Raises ImageMissing or EngineMissing with one clear
-    line, BadInput for a wrong package name.
+    `say` gets progress, a line at a time. After a build the images that nobody needs any more are
+    removed; the data folder `home` needs none but this one. Raises ImageMissing or EngineMissing
+    with one clear line, BadInput for a wrong package name.
     """
-    tag = find_image(client, packages)
-    if tag is not None:
-        return tag
     sandbox = bundled_dir("sandbox")
     layers = Layers(sandbox, packages)
+    hold(layers.image)
+    if find_image(client, packages) is not None:
+        return layers.image
     with _building_alone(say), _work_folder() as folder:
         _Builder(client, sandbox, layers, folder, say).build_missing()
+    try:
+        for gone in remove_old_images(client, packages, home):
+            say(f"removed {gone}, which nobody needs any more")
+    except PlannerError as error:
+        say(f"older images stay: {error.message}")
     return layers.image
 
 
-def remove_old_images(client: DockerClient, packages: Sequence[str] = ()) -> list[str]:
-    """Remove images of earlier versions that no container uses; the tags that are gone.
+def remove_old_images(
+    client: DockerClient, packages: Sequence[str] = (), home: Path | None = None
+) -> list[str]:
+    """Remove images of ours that nobody needs; their names.
 
-    The layers that the present image stands on are kept, since they make the next build fast.
+    Kept: this program's own and the layers it stands on, what a container or a living process
+    uses, and what any data folder of this user used last; `home` needs this program's only.
+    Raises EngineMissing, ImageMissing.
     """
     from docker.errors import APIError
 
     from planner_app.sandbox.image_build import PART_LABEL, engine_errors
 
-    keep = set(Layers(bundled_dir("sandbox"), packages).all_tags())
+    needed = needed_tags(packages)
+    if home is not None:
+        note_need(home, needed)
+    try:
+        keep = {*needed, *used_tags()}
+    except OSError as error:
+        raise ImageMissing(f"which images are in use cannot be known: {error}") from error
     removed: list[str] = []
-    with engine_errors("cannot list the sandbox images"):
+    with engine_errors("the sandbox images cannot be cleared up"):
         for image in client.images.list(filters={"label": PART_LABEL}):
-            for tag in sorted(set(image.tags) - keep, reverse=True):
+            for name in sorted(image.tags, reverse=True):
+                # Podman puts a registry before our names; an image that a person made from one
+                # of ours has our labels, and a name of its own.
+                ours = name.rpartition("/")[2]
+                if not ours.startswith(REPOSITORY) or ours in keep:
+                    continue
                 try:
-                    client.images.remove(tag)
+                    client.images.remove(name)
                 except APIError as error:
-                    if error.status_code != 409:  # 409: in use, so it stays
+                    if error.status_code not in (404, 409):  # gone, or in use
                         raise
                 else:
-                    removed.append(str(tag))
+                    removed.append(str(name))
     return removed
 
 
@@ -236,16 +266,10 @@ def _labels(part: str, tag: str) -> dict[str, str]:
     return {PART_LABEL: part, HASH_LABEL: tag.rpartition(":")[2]}
 
 
-def _cache_folder() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path("planner", ensure_exists=True)
-
-
 @contextlib.contextmanager
 def _building_alone(say: Say) -> Iterator[None]:
     """Hold the build lock of this user; the kernel frees it if this process dies."""
-    with (_cache_folder() / "image.lock").open("a") as lock:
+    with (cache_folder() / "image.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -257,7 +281,7 @@ def _building_alone(say: Say) -> Iterator[None]:
 @contextlib.contextmanager
 def _work_folder() -> Iterator[Path]:
     """A folder on disk (temporary folders are often in memory) for 0.7 GB, removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="image-", dir=_cache_folder()) as folder:
+    with tempfile.TemporaryDirectory(prefix="image-", dir=cache_folder()) as folder:
         yield Path(folder)
 
 

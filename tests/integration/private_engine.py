@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -93,12 +93,31 @@ def build_image(url: str, archive: Path) -> None:
         ensure_image(client)
 
 
-class PrivateEngine:
-    """dockerd with its containers, in namespaces of its own."""
+def dockerd(folder: Path, *flags: str) -> list[str]:
+    """A Docker daemon that keeps everything in the folder."""
+    return [
+        "dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false",
+        f"--host=unix://{folder}/engine.sock", f"--data-root={folder}/data",
+        f"--exec-root={folder}/exec", f"--pidfile={folder}/docker.pid", *flags,
+    ]  # fmt: skip
 
-    def __init__(self, folder: Path, megabytes: int) -> None:
+
+def podman(folder: Path) -> list[str]:
+    """Podman's service for Docker's clients, with everything in the folder."""
+    return [
+        "podman", f"--root={folder}/data", f"--runroot={folder}/exec", f"--tmpdir={folder}/tmp",
+        "--cgroup-manager=cgroupfs", "--events-backend=none",
+        "system", "service", "--time=0", f"unix://{folder}/engine.sock",
+    ]  # fmt: skip
+
+
+class PrivateEngine:
+    """An engine with its containers, in namespaces of its own."""
+
+    def __init__(self, folder: Path, command: Sequence[str], megabytes: int = 400) -> None:
         self._folder = folder
-        self.url = f"unix://{folder}/docker.sock"
+        self._command = command
+        self.url = f"unix://{folder}/engine.sock"
         self._daemon: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] = (folder / "log").open("ab")
         # The first process of the namespaces ends with us, and all others end with it. It takes
@@ -118,22 +137,19 @@ class PrivateEngine:
         self._first = _child(self._holder.pid)
         self._inside = ["nsenter", "-t", str(self._first), "-n", "-p", "-m"]
         (folder / "data").mkdir()
-        subprocess.run(
-            [*self._inside, "mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs",
-             str(folder / "data")],
-            check=True,
-        )  # fmt: skip
+        for place, size in ((folder / "data", megabytes), (Path("/dev/shm"), 16)):
+            mount = ["mount", "-t", "tmpfs", "-o", f"size={size}m", "tmpfs", str(place)]
+            subprocess.run([*self._inside, *mount], check=True)
 
     def start(self) -> None:
         """Start the daemon and wait until it answers."""
-        folder = self._folder
         self._daemon = subprocess.Popen(
-            [*self._inside, "dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false",
-             f"--host={self.url}", f"--data-root={folder}/data", f"--exec-root={folder}/exec",
-             f"--pidfile={folder}/docker.pid"],
-            stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
+            [*self._inside, *self._command],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
             env={**os.environ, "PATH": _path()},
-        )  # fmt: skip
+        )
         deadline = time.monotonic() + SECONDS
         while ping(Endpoint(self.url, "DOCKER_HOST")).kind != "ok":
             if self._daemon.poll() is not None or time.monotonic() > deadline:
@@ -196,23 +212,23 @@ def _path() -> str:
     return os.pathsep.join([os.environ.get("PATH", ""), *SYSTEM_FOLDERS])
 
 
-def why_no_private_engine() -> str:
+def why_no_private_engine(program: str) -> str:
     """Why none can be started here; empty when one can."""
     if os.geteuid() != 0:
         return "a private engine needs root"
     if not find_endpoint().is_default:
         return "the engine here is another machine's"
-    missing = [p for p in ("dockerd", "unshare", "nsenter") if not shutil.which(p, path=_path())]
-    return f"a private engine needs {', '.join(missing)}" if missing else ""
+    missing = [p for p in (program, "unshare", "nsenter") if not shutil.which(p, path=_path())]
+    return f"{', '.join(missing)} is not installed" if missing else ""
 
 
 @contextlib.contextmanager
-def private_engine(folder: Path, archive: Path, megabytes: int = 400) -> Iterator[PrivateEngine]:
-    """A running engine that has the small image; skips the test where there can be none."""
-    if why := why_no_private_engine():
+def private_engine(folder: Path, archive: Path, command: Sequence[str]) -> Iterator[PrivateEngine]:
+    """A running engine with the image on the small base; skips where there can be none."""
+    if why := why_no_private_engine(command[0]):
         pytest.skip(why)
     try:
-        engine = PrivateEngine(folder, megabytes)
+        engine = PrivateEngine(folder, command)
     except (OSError, subprocess.SubprocessError) as error:
         pytest.skip(f"no private engine can be started: {error}")
     try:

@@ -13,16 +13,14 @@ from pathlib import Path
 import pytest
 
 from planner_app.domain.errors import EngineMissing
-from planner_app.sandbox import Limits, SandboxOptions, open_launcher
+from planner_app.sandbox import SandboxOptions, open_launcher
 from planner_app.sandbox.engine_client import open_client
 from planner_app.sandbox.engine_endpoint import find_endpoint, ping
-from planner_app.sandbox.limits import MIB
 from tests.integration.engine_doors import Door, door, make_certificates, server_tls
-from tests.sandbox.toolbox import Running, Toolbox, opened, spec, works
+from tests.integration.whole_session import serves_all
+from tests.sandbox.toolbox import Toolbox, opened, works
 
 pytestmark = pytest.mark.docker
-
-SECONDS = 30.0
 
 
 @pytest.fixture
@@ -50,28 +48,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def secure(engine_socket: str, certificates: Path) -> AsyncIterator[Door]:
     async with door(engine_socket, server_tls(certificates)) as opened:
         yield opened
-
-
-async def serves_all(home: Path) -> None:
-    """A session with actions, tools, 10 MB of output, an interrupt, files, and an end."""
-    limits = Limits(output_bytes=16 * MIB, grace_seconds=0.5, action_seconds=30)
-    launcher = await open_launcher("docker", SandboxOptions(home=home, pool_size=0))
-    try:
-        async with asyncio.timeout(SECONDS), opened(launcher, Toolbox(), spec(limits=limits)) as s:
-            await works(s)
-            assert (await s.run("[echo(n) for n in range(5)]")).value == "[0, 1, 2, 3, 4]"
-            told = await s.run("import sys\nfor n in range(100): sys.stdout.write('x' * 100_000)")
-            assert (len(told.stdout), told.dropped_bytes) == (10_000_000, 0)
-            running = Running(s, "y = 1\nprint('on', flush=True)\nwhile True: pass")
-            await running.begun()
-            await s.interrupt()
-            assert (await running.result()).status == "interrupted"
-            assert (await s.run("y")).value == "1"
-            await s.write_file("a.bin", bytes(3_000_000))
-            assert await s.read_file("a.bin", 4_000_000) == bytes(3_000_000)
-        assert s.gone
-    finally:
-        await launcher.close()
 
 
 def add_context(folder: Path, name: str, host: str, certificates: Path | None = None) -> None:

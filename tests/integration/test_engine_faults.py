@@ -27,8 +27,8 @@ from tests.engine.world import Script, World, check, code, open_world, plan, rep
 from tests.integration.private_engine import (
     PrivateEngine,
     build_image,
+    dockerd,
     private_engine,
-    save_small_base,
 )
 from tests.sandbox.toolbox import Running, Toolbox, opened, spec, works
 
@@ -39,15 +39,12 @@ FOREVER = "print('on', flush=True)\nwhile True: pass"
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("image") / "small.tar"
-    save_small_base(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def own_engine(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator[PrivateEngine]:
-    with private_engine(tmp_path_factory.mktemp("engine"), archive) as engine:
+def own_engine(
+    tmp_path_factory: pytest.TempPathFactory, small_base: Path
+) -> Iterator[PrivateEngine]:
+    folder = tmp_path_factory.mktemp("engine")
+    command = dockerd(folder, "--add-runtime=broken=/bin/false")
+    with private_engine(folder, small_base, command) as engine:
         yield engine
 
 
@@ -119,7 +116,7 @@ async def test_a_killed_engine_ends_the_action_and_its_containers_when_it_is_bac
 
 
 async def test_an_image_removed_before_or_while_running_says_how_to_build_it(
-    tmp_path: Path, engine: PrivateEngine, archive: Path, launcher: Launcher
+    tmp_path: Path, engine: PrivateEngine, small_base: Path, launcher: Launcher
 ) -> None:
     async with opened(launcher, Toolbox()) as session:
         with contextlib.closing(engine.client()) as client:
@@ -131,7 +128,7 @@ async def test_an_image_removed_before_or_while_running_says_how_to_build_it(
             with pytest.raises(ImageMissing) as before:
                 await open_launcher("docker", SandboxOptions(home=tmp_path))
         finally:
-            build_image(engine.url, archive)
+            build_image(engine.url, small_base)
     for caught in (later, before):
         one_clear_line(caught.value, "image", "planner sandbox build")
     assert containers(engine) == []
@@ -162,6 +159,21 @@ def test_an_engine_that_one_may_not_use_says_so(tmp_path: Path, engine: PrivateE
     finally:
         os.seteuid(me)
     one_clear_line(caught.value, "permission", engine.url)
+
+
+@pytest.mark.parametrize(("runtime", "hint"), [("runsc", "runtime out of"), ("broken", "")])
+async def test_a_runtime_that_is_unknown_or_fails_is_told_in_the_engines_words(
+    tmp_path: Path, engine: PrivateEngine, runtime: str, hint: str
+) -> None:
+    options = SandboxOptions(home=tmp_path, pool_size=0, runtime=runtime)
+    launcher = await open_launcher("docker", options)
+    try:
+        with pytest.raises(SandboxError) as caught:
+            await launcher.open(spec(), Toolbox())
+        one_clear_line(caught.value, "runtime", hint)
+    finally:
+        await launcher.close()
+    assert containers(engine) == []
 
 
 # -- in a run
@@ -282,7 +294,7 @@ async def test_a_step_fails_with_the_reason_when_the_engine_stays_away(
 
 
 async def test_a_step_fails_with_the_reason_when_the_image_is_removed(
-    faulty: Faulty, archive: Path
+    faulty: Faulty, small_base: Path
 ) -> None:
     script = script_of("x = 1")
     script_of("x = 2", attempt=2, script=script)
@@ -294,7 +306,7 @@ async def test_a_step_fails_with_the_reason_when_the_image_is_removed(
     try:
         await faulty.run(script, lambda e: e.type == "run.claimed", remove)
     finally:
-        build_image(faulty.engine.url, archive)
+        build_image(faulty.engine.url, small_base)
     ends = faulty.of("attempt.finished")
     assert [end["outcome"] for end in ends] == ["failed", "failed"]
     assert all("run: planner sandbox build" in end["reason"] for end in ends)

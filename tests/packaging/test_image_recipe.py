@@ -186,7 +186,8 @@ def test_a_changed_guest_rebuilds_only_the_last_layer(
     (sandbox_copy / "guest" / "new.py").write_text("x = 1\n")
     said: list[str] = []
     after = client.images.get(ensure_image(client, say=said.append)).attrs["RootFS"]["Layers"]
-    assert said == ["guest: adding it to the image"]
+    assert said[0] == "guest: adding it to the image"
+    assert all(line.startswith("removed ") for line in said[1:])
     shared = [old for old, new in zip(before, after, strict=False) if old == new]
     assert len(shared) >= len(before) - 3
 
