@@ -14,6 +14,7 @@ from planner_app.models.call import Bounds
 from planner_app.models.limiter import Limiter
 from planner_app.models.litellm_client import LiteLLMClient
 from planner_app.queue.submission import Submission
+from planner_app.settings_values import Values
 from planner_app.view.text import progress_line
 from tests.engine.world import World, check, fenced
 from tests.loopback.server import LoopbackServer, Reply
@@ -69,13 +70,13 @@ class Served:
         cls, world: World, server: LoopbackServer, bounds: Bounds | None = None, **settings: Any
     ) -> Served:
         """The world with its openai/ models there. `settings` are sections, as in config.toml."""
-        named = {"models": {"api_bases": {"openai/": server.base}}}
-        data = world.settings.model_dump(include=set(settings) | {"models"})
-        for section, values in (*named.items(), *settings.items()):
-            data[section] = {**data[section], **values}
-        changed = {
-            name: type(getattr(world.settings, name)).model_validate(data[name]) for name in data
+        bases = {"openai/": server.base} | settings.get("models", {}).get("api_bases", {})
+        sections = settings | {"models": {**settings.get("models", {}), "api_bases": bases}}
+        given = {
+            name: world.settings.model_dump()[name] | section for name, section in sections.items()
         }
+        values = Values.model_validate(given)
+        changed = {name: getattr(values, name) for name in given}
         world.settings = world.services.settings = world.settings.model_copy(update=changed)
         waits = Waits()
         world.services.limiter = Limiter(clock=waits.clock, sleep=waits.sleep)

@@ -40,7 +40,10 @@ class LoopbackServer:
         """Their headers, lower case."""
         self.hung_up = asyncio.Event()
         """Set when a client closed a connection in the middle of a stream."""
+        self.most_at_once = 0
+        """Most requests that were being answered at the same time."""
         self.port = 0
+        self._busy = 0
         self._used: set[tuple[str, int]] = set()
         self._server: asyncio.Server | None = None
         self._stop = asyncio.Event()
@@ -116,7 +119,12 @@ class LoopbackServer:
         self.requests.append(request)
         self.headers.append(headers)
         reply = _with_key(self._reply(request), headers)
-        return await self._answer(reply, request, writer, wire)
+        self._busy += 1
+        self.most_at_once = max(self.most_at_once, self._busy)
+        try:
+            return await self._answer(reply, request, writer, wire)
+        finally:
+            self._busy -= 1
 
     def _reply(self, request: dict[str, Any]) -> Reply:
         model = str(request.get("model", ""))
