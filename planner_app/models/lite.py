@@ -57,6 +57,7 @@ def _load() -> ModuleType:
             module = importlib.import_module("litellm")
             _tame(module)
             _keep_ollama_from_blocking()
+            _keep_no_books()
             _note_when_google_ends()
             for name in _NEEDED_BY_THE_FIRST_CALL:
                 importlib.import_module(name)
@@ -74,9 +75,21 @@ def _tame(module: ModuleType) -> None:
         logger.setLevel(logging.WARNING)
 
 
+def _keep_no_books() -> None:
+    """After each reply litellm counts and prices it again for its own callbacks, on the event
+    loop. There are none here, and our own counts are made from the stream."""
+    logs = importlib.import_module("litellm.litellm_core_utils.litellm_logging").Logging
+    logs.dispatch_success_handlers = _nothing_to_do
+    logs.dispatch_failure_handlers = _nothing_to_do
+
+
+async def _nothing_to_do(_log: object, *_what: object, **_more: object) -> None:
+    return None
+
+
 def _keep_ollama_from_blocking() -> None:
-    """litellm's bookkeeping after each reply asks Ollama about its model in a synchronous HTTP
-    call, on the event loop: all runs of the process would wait for it. It does without."""
+    """To know a model's price litellm asks Ollama about it in a synchronous HTTP call, on the
+    event loop: all runs of the process would wait for it. It does without."""
     ollama = importlib.import_module("litellm.llms.ollama.common_utils")
     ollama.OllamaModelInfo.get_runtime_model_info = _nothing_known
 
