@@ -47,6 +47,8 @@ from planner_app.models.retry import Retry, complete_with_retry
 from planner_app.models.thinking import measure_switches
 
 DEADLINE_SECONDS = 600.0
+LONG_THOUGHTS = 10_000
+"""Characters from which thoughts are measured off the event loop."""
 
 
 class ModelCalls:
@@ -310,8 +312,7 @@ class ModelCalls:
         }
         kept = {n: data for n, data in named.items() if data or n in {"text", "message"}}
         blobs = dict(zip(kept, await self._log.put(*kept.values()), strict=True))
-        # Long thoughts take a tenth of a second to read.
-        thinking = await asyncio.to_thread(_thinking, reply, prepared.profile, self._around.task)
+        thinking = await _measured(reply, prepared.profile, self._around.task)
         finished = ModelFinished(
             role=move.role,
             purpose=move.purpose,
@@ -341,6 +342,13 @@ def answer_schema(data: dict[str, Any]) -> dict[str, Any]:
     schema = Answer.model_json_schema()
     schema["properties"]["data"] = data
     return schema
+
+
+async def _measured(reply: ModelReply, profile: Profile, task: str) -> dict[str, Any]:
+    """How the reply was thought out; long thoughts take a tenth of a second to read."""
+    if len(reply.reasoning) < LONG_THOUGHTS:
+        return _thinking(reply, profile, task)
+    return await asyncio.to_thread(_thinking, reply, profile, task)
 
 
 def _thinking(reply: ModelReply, profile: Profile, task: str) -> dict[str, Any]:
