@@ -154,9 +154,7 @@ async def test_a_fault_that_stays_ends_the_run_with_one_line_that_says_why(
     assert set(billed) == {case.streamed}
 
 
-@pytest.mark.parametrize(
-    "name", [n for n, c in CASES.items() if c.retried and n != "other JSON"]
-)
+@pytest.mark.parametrize("name", [n for n, c in CASES.items() if c.retried and n != "other JSON"])
 async def test_a_fault_that_passes_costs_the_run_a_wait_and_nothing_else(
     world: World, loopback: LoopbackServer, name: str
 ) -> None:
