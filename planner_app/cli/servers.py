@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from planner_app.domain.teams import LocalServer
+from planner_app.domain.teams import LOCAL_PORTS, LocalServer
 
 ASK_SECONDS = 0.7
 """For all of a server's answer, and so for all servers."""
@@ -36,10 +36,10 @@ class Place:
 
 
 PLACES = (
-    Place("Ollama", 11434, "/api/tags", "ollama_chat/", ""),
-    Place("vLLM", 8000, "/v1/models", "hosted_vllm/", "/v1"),
-    Place("LM Studio", 1234, "/v1/models", "lm_studio/", "/v1"),
-    Place("llama.cpp", 8080, "/v1/models", "openai/", "/v1"),
+    Place("Ollama", LOCAL_PORTS["Ollama"], "/api/tags", "ollama_chat/", ""),
+    Place("vLLM", LOCAL_PORTS["vLLM"], "/v1/models", "hosted_vllm/", "/v1"),
+    Place("LM Studio", LOCAL_PORTS["LM Studio"], "/v1/models", "lm_studio/", "/v1"),
+    Place("llama.cpp", LOCAL_PORTS["llama.cpp"], "/v1/models", "openai/", "/v1"),
 )
 
 

@@ -32,8 +32,10 @@ def settle_team(args: argparse.Namespace, settings: Settings, env: Mapping[str, 
     choice = team_choice(args, settings)
     if choice.planner:
         return choose_team(choice, env)
-    keys = [key.variable for key in find_keys(env).values() if not key.problem]
-    return choose_team(choice, keys, () if keys else find_servers())
+    found = find_keys(env).values()
+    keys = [key.variable for key in found if not key.problem]
+    problems = [key.problem for key in found if key.problem]
+    return choose_team(choice, keys, () if keys else find_servers(), problems)
 
 
 def address_of(team: Team, role: TeamRole, settings: Settings) -> str | None:

@@ -107,6 +107,9 @@ PROVIDERS: tuple[Provider, ...] = (
 )
 """In the order in which they are tried."""
 
+LOCAL_PORTS = {"Ollama": 11434, "vLLM": 8000, "LM Studio": 1234, "llama.cpp": 8080}
+"""Where model servers on this machine usually listen, in the order in which they are preferred."""
+
 _FAMILIES = (
     "deepseek",
     "claude",
@@ -174,12 +177,15 @@ class Team:
 
 
 def choose_team(
-    choice: TeamChoice, keys: Iterable[str], servers: Sequence[LocalServer] = ()
+    choice: TeamChoice,
+    keys: Iterable[str],
+    servers: Sequence[LocalServer] = (),
+    problems: Sequence[str] = (),
 ) -> Team:
     """The team for a task.
 
-    `keys` are the names of the variables whose keys are there. Raises ModelMissing when nobody is
-    chosen and nothing is found.
+    `keys` are the names of the variables whose keys are there, `problems` what is odd about keys
+    that cannot be used. Raises ModelMissing when nobody is chosen and nothing is found.
     """
     if choice.planner:
         return _chosen(choice, choice.planner, "the settings or flags name them")
@@ -201,6 +207,8 @@ def choose_team(
             return dataclasses.replace(team, api_bases=bases)
     if choice.executor:
         return _chosen(choice, choice.executor, "only an executor is named")
+    if problems:
+        raise ModelMissing("no model is configured, and no key can be used", "; ".join(problems))
     raise ModelMissing(
         "no model is configured, and neither a key nor a local model server was found",
         f"set {PROVIDERS[0].variable} or another provider's key, start Ollama, LM Studio, vLLM or "

@@ -140,9 +140,11 @@ class Desk:
             return choose_team(choice, ())
         from planner_app.settings_keys import find_keys
 
-        keys = [key.variable for key in find_keys(self._env).values() if not key.problem]
+        found = find_keys(self._env).values()
+        keys = [key.variable for key in found if not key.problem]
+        problems = [key.problem for key in found if key.problem]
         servers = () if keys or self._checks.servers is None else self._checks.servers()
-        return choose_team(choice, keys, servers)
+        return choose_team(choice, keys, servers, problems)
 
     def _check_keys(self, team: Team) -> None:
         from planner_app.settings_keys import check_key_for

@@ -114,6 +114,27 @@ async def test_without_a_model_the_examples_are_offered_and_one_can_be_run() -> 
         await until(pilot, lambda: "model replies are scripted" in shown(app), "the notice")
 
 
+async def test_without_a_model_the_first_screen_says_all_the_ways_to_one() -> None:
+    team = TeamLine("", "no key can be used", "OPENAI_API_KEY holds white space")
+    app = app_with(FakeGateway(team=team))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "No model yet" in shown(app), "the ways")
+        said = shown(app)
+        for words in (
+            "no key can be used",
+            "export DEEPSEEK_API_KEY=...",
+            "ANTHROPIC_API_KEY",
+            "GROQ_API_KEY",
+            "keyring set planner DEEPSEEK_API_KEY",
+            "Ollama 11434, vLLM 8000, LM Studio 1234, llama.cpp 8080",
+            "planner config set teams.default.planner PROVIDER/MODEL",
+            "planner models --check",
+            "plays a bundled example",
+        ):
+            assert words in said, words
+        assert isinstance(app.focused, Prompt)
+
+
 async def test_what_needs_a_person_stands_first_with_its_question() -> None:
     gateway = FakeGateway(
         rows=[

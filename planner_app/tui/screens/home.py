@@ -11,6 +11,7 @@ from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from planner_app.tui.first_run import first_run_lines
 from planner_app.tui.screens.base import HasNews
 from planner_app.tui.widgets.inbox import Inbox
 from planner_app.tui.widgets.panes import Strap
@@ -101,6 +102,8 @@ class HomeScreen(HasNews, Screen[None]):
     def team_known(self, team: TeamLine) -> None:
         """Who would do a task now."""
         self._team = team
+        if team.missing:
+            self.query_one(Inbox).say_when_empty(first_run_lines(team))
         self.query_one("#team", Strap).redo()
 
     def trouble(self, said: str) -> None:

@@ -57,6 +57,7 @@ class Inbox(LinesView):
         self._placed: list[tuple[int, Line]] = []
         self._chosen: str | None = None
         self._known = False
+        self._instead: Sequence[Line] = EMPTY
         self._now: datetime | None = None
         self.spin = "●"
 
@@ -75,7 +76,12 @@ class Inbox(LinesView):
         return line
 
     def _message(self) -> Sequence[Line]:
-        return EMPTY if self._known else OPENING
+        return self._instead if self._known else OPENING
+
+    def say_when_empty(self, lines: Sequence[Line]) -> None:
+        """What stands here as long as there is no run."""
+        self._instead = lines
+        self._place()
 
     def update_rows(self, rows: Sequence[TaskRow], now: datetime) -> None:
         """Takes the rows in any order."""
