@@ -131,6 +131,22 @@ async def test_no_further_call_is_made_where_it_is_not_wanted_or_nothing_wandere
         assert thinking.get("underthinking", False) is (reasoning == WANDERING)
 
 
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"usage": {"reasoning_tokens": 900}}, "hidden"),
+        ({}, "it thought nothing aloud"),
+    ],
+)
+async def test_thoughts_that_nobody_sees_are_not_measurable(
+    careful: World, more: Act, why: str
+) -> None:
+    state = await careful.run(simple().planner(plan({"id": "b"}), **more), TASK)
+    finished = careful.events(state.run_id, "model.finished")[0].data
+    assert finished["thinking"] == {"measurable": False, "why": why}
+    assert calls(careful, state.run_id) == ["plan", "act", "check"]
+
+
 async def test_a_report_in_another_language_is_translated_and_becomes_the_answer(
     careful: World,
 ) -> None:
