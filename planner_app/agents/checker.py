@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from planner_app.agents.forms import form_in_words
 from planner_app.agents.prompts import prompt
 from planner_app.agents.turn import Surroundings, Turn, bullets, note_text, section
 from planner_app.domain.citations import fence_untrusted, find_quote
@@ -16,14 +17,6 @@ from planner_app.models.structured import StructuredError, parse
 
 BAD_CHARS = 4_000
 EXCERPT_CHARS = 600
-FORMS = {
-    "review": '{"decision": "continue" | "replan" | "answer" | "ask_user", "root_cause": str, '
-    '"fact_updates": [{"fact": str, "source_ids": [int]}], "questions": [{"text", "default"}]}',
-    "answer": '{"text": str, "claims": [{"text": str, "source_ids": [int], "quote": str}], '
-    '"artifacts": [str], "data": any, "confidence": "low" | "medium" | "high", '
-    '"open_points": [str]}',
-    "check": '{"ok": bool, "problems": [str], "unsupported": [str]}',
-}
 
 
 def checker_turn(state: RunState, conversation: str, around: Surroundings) -> Turn:
@@ -91,12 +84,9 @@ def _evidence(state: RunState, claim: Claim) -> list[str]:
 def correction_turn(correction: Correction, conversation: str, around: Surroundings) -> Turn:
     """A new short chat: the form, what is wrong, and the unreadable text cut to 4,000."""
     bad = around.read(correction.bad)[:BAD_CHARS]
-    form = FORMS[correction.purpose]
-    if correction.purpose == "answer" and around.schema:
-        form += f"\n\n`data` is a JSON value that fits this JSON Schema:\n{around.schema}"
     text = prompt(
         "correction",
-        form=form,
+        form=form_in_words(correction.purpose, around.schema),
         problems=bullets(list(correction.problems)),
         bad=fence_untrusted(bad, "the text to correct"),
     )

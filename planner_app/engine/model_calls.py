@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from planner_app.agents.forms import native_schema
 from planner_app.agents.turn import Surroundings
 from planner_app.domain.budget import Shortage, Which, shortage
 from planner_app.domain.catalogue import (
@@ -79,6 +79,7 @@ class ModelCalls:
         self._deadline_for = deadline_for
         self._limiter = limiter
         self._fallback = fallback
+        self._warned: set[str] = set()
 
     async def perform(self, move: CallModel) -> None:
         """Make the call; afterwards its reply, or why there is none, is in the log."""
@@ -197,20 +198,22 @@ class ModelCalls:
 
     # --- the call ----------------------------------------------------------------------------
 
+    def _about(self, move: CallModel) -> str:
+        """What a call's reply is: of a correction or a further try, what it stands for."""
+        correction, doubt = self._log.state.correction, self._further.doubt(move)
+        if move.purpose == "correct" and correction is not None:
+            return correction.purpose
+        if doubt is not None and doubt.kind == "commit":
+            return doubt.purpose
+        return move.purpose
+
     async def _call(self, move: CallModel, prepared: Prepared, stream: LiveStream) -> ModelReply:
-        schema = None
-        doubt = self._further.doubt(move)
-        wants_answer = move.purpose == "answer" or (
-            doubt is not None and (doubt.kind, doubt.purpose) == ("commit", "answer")
-        )
-        if wants_answer and self._around.schema:
-            schema = json.loads(self._around.schema)
         request = ModelRequest(
             spec=prepared.spec,
             messages=prepared.messages,
             max_tokens=prepared.max_tokens,
             temperature=None,
-            json_schema=None if schema is None else answer_schema(schema),
+            json_schema=native_schema(self._about(move), self._around.schema),
             deadline_s=self._deadline_for(prepared.spec.name) or DEADLINE_SECONDS,
             key=ReplyKey(
                 role=move.role,
@@ -331,17 +334,11 @@ class ModelCalls:
             thinking=thinking,
         ).draft(**_where(move), actor=move.role, blobs=blobs)
         outcome = await self._further.read(move, reply, blobs["text"], thinking)
-        warnings = [NoteAdded(text=w[:500]).draft(**_where(move)) for w in reply.warnings[:5]]
+        # What holds for every call of a model is said once; `dropped_params` is in each.
+        new = [line for line in reply.warnings[:5] if line not in self._warned]
+        self._warned.update(new)
+        warnings = [NoteAdded(text=line[:500]).draft(**_where(move)) for line in new]
         await self._log.append(finished, *warnings, *outcome, durable=True)
-
-
-def answer_schema(data: dict[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of a whole answer whose `data` has the task's schema."""
-    from planner_app.domain.plan import Answer
-
-    schema = Answer.model_json_schema()
-    schema["properties"]["data"] = data
-    return schema
 
 
 async def _measured(reply: ModelReply, profile: Profile, task: str) -> dict[str, Any]:

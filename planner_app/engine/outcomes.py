@@ -41,6 +41,7 @@ from planner_app.engine.handover import (
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.sessions import Sessions
 from planner_app.engine.tool_calls import Lane, source_draft
+from planner_app.models.data_schema import fit_data
 from planner_app.models.port import ModelReply
 
 NOWHERE = "it does not stand in its source"
@@ -88,8 +89,10 @@ class Outcomes:
         if purpose == "correct" and state.correction is not None:
             purpose = state.correction.purpose
         value, problems = read_reply(purpose, _whole(reply))
-        if isinstance(value, Answer):
-            problems = await asyncio.to_thread(self._schema_problems, value)
+        if isinstance(value, Answer) and self._around.schema:
+            schema = json.loads(self._around.schema)
+            data, problems = await asyncio.to_thread(fit_data, value.data, schema)
+            value = value.model_copy(update={"data": data})
         if problems or value is None:
             number = (state.correction.number if state.correction else 0) + 1
             short = [problem[:500] for problem in problems[:10]]
@@ -133,21 +136,6 @@ class Outcomes:
                 best["reason"] += f"; it stands in {marks(others)}" if others else ""
             checks.append({"claim": index} | {k: v for k, v in best.items() if k != "quote"})
         return checks
-
-    def _schema_problems(self, answer: Answer) -> list[str]:
-        """Where the answer's data does not fit the task's JSON Schema."""
-        if not self._around.schema:
-            return []
-        from jsonschema.exceptions import SchemaError
-        from jsonschema.validators import validator_for
-
-        schema = json.loads(self._around.schema)
-        try:
-            validator = validator_for(schema)(schema)
-            errors = list(validator.iter_errors(answer.data))
-        except SchemaError as error:
-            return [f"the schema cannot be used: {error.message}"]
-        return [f"data{e.json_path[1:]}: {e.message}"[:300] for e in errors[:10]]
 
     # --- executor ------------------------------------------------------------------------------
 
