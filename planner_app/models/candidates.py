@@ -24,6 +24,8 @@ _STRICT_FAILURES = 64
 goes on, which keeps the whole linear."""
 _WORK_FACTOR = 4
 """Characters that the lenient reader may look at, as a multiple of the text's length."""
+_MOST_WORK = 2_000_000
+"""And at most so many, which takes a few seconds."""
 _READING_COSTS = 16
 """To begin to read takes about as long as this many characters."""
 _KEPT = 200
@@ -171,7 +173,7 @@ class _Walk:
         self.text = text
         self.decoder, self.reader = StrictDecoder(), LenientReader(text)
         self.places = names.found_in(text)
-        self.work = _WORK_FACTOR * len(text) + 10_000
+        self.work = min(_WORK_FACTOR * len(text) + 10_000, _MOST_WORK)
         self.failures = 0
         self.stopped: dict[int, _Failure | None] = {}
         """Brackets from which nothing can be read, as an earlier attempt has shown: it was inside

@@ -19,6 +19,8 @@ _MAX_UNWRAPS = 4
 _MAX_LOOKED_INTO = 1_000
 """Members of a wrapping that are looked into."""
 _MAX_MENDINGS = 3
+_MAX_MENDED = 1_000
+"""Faults in one value, above which none is mended."""
 _MAX_PROBLEMS = 12
 _CODE_KEYS = frozenset({"code", "python", "source_code", "script"})
 _FENCE = re.compile(r"```[\w+-]*[ \t]*\r?\n")
@@ -201,6 +203,8 @@ def _renamed(
 def _mended(value: JsonValue, error: ValidationError, flags: set[str]) -> JsonValue:
     """A copy in which what was only written otherwise stands as the schema wants it, or None: a
     list or an object that is a string of JSON, a key or a choice in other capitals."""
+    if error.error_count() > _MAX_MENDED:
+        return None
     mended = copy.deepcopy(value)
     for problem in error.errors(include_url=False):
         path, kind, flag = problem["loc"], problem["type"], "repaired"

@@ -31,6 +31,7 @@ _PAIRS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
 )
 _OPENERS = tuple((tag.lower(), closers) for tag, closers in _PAIRS)
+_PIECE = 16 * 1024
 _LONGEST_OPEN = max(len(tag) for tag, _ in _PAIRS)
 _BLANK = (
     " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
@@ -181,7 +182,9 @@ class Split:
 def split_think(text: str, mode: SplitMode = "auto") -> Split:
     """Split a reply that is there as a whole."""
     splitter = ThinkSplitter(mode)
-    deltas = splitter.feed(text) + splitter.finish()
+    # In pieces, since what is left is copied after each block of reasoning.
+    pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+    deltas = [delta for piece in pieces for delta in splitter.feed(piece)] + splitter.finish()
     return Split(
         reasoning="".join(delta.text for delta in deltas if delta.kind == "reasoning"),
         text="".join(delta.text for delta in deltas if delta.kind == "text"),
