@@ -2,7 +2,7 @@
 # make test  the same set-up, then the whole test suite; ARGS="-k words" goes to pytest
 # make lint, make bench, make bench-sandbox, make package-check, make lock
 .SILENT:
-.PHONY: run test lint format bench bench-sandbox package-check lock venv venv-dev engine python
+.PHONY: run test lint format bench bench-sandbox bench-peers package-check lock venv venv-dev engine python
 
 # TASK reaches the program as it was typed: neither make nor a shell expands it.
 ifdef TASK
@@ -49,6 +49,10 @@ bench: venv-dev
 bench-sandbox: venv-dev
 	$(ENGINE)
 	$(VENV_PYTHON) -m bench.sandbox
+
+# The executors of smolagents and ipybox, in an environment of their own, for bench-sandbox.
+bench-peers: venv-dev
+	$(VENV_PYTHON) -m bench.peers
 
 package-check: venv-dev
 	$(VENV_PYTHON) .ci/package_check.py

@@ -1,6 +1,7 @@
 """How fast the sandbox answers, beside the floors of the same engine in the same run.
 
 python -m bench.sandbox [ROUNDS]     medians and p95 in milliseconds, ratios, and the bars
+make bench-peers                     adds the executors of others to the run (bench/peers)
 
 The bars in milliseconds are for a quiet machine with two cores; the ratios hold on any. Floors and
 sessions are measured in turns, so that a busy machine slows both alike.
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.peers import Ours, lines
 from planner_app.sandbox import (
     GuestCall,
     GuestModule,
@@ -377,14 +379,19 @@ async def measure(rounds: int) -> None:
         for row in rows:
             print(row if isinstance(row, str) else row.line(), flush=True)
 
-    show(await warm_sums(image, rounds))
-    show([await cold_starts(client, image, max(5, rounds // 4))])
+    warm, call = await warm_sums(image, rounds)
+    show([warm, call])
+    cold = await cold_starts(client, image, max(8, rounds // 2))
+    show([cold])
     show([await from_pool(max(5, rounds // 4))])
     show(await interrupts(rounds))
     show([await resets(rounds)])
-    show(await outputs(5))
+    output, flood = await outputs(5)
+    show([output, flood])
     show(await twenty(10_000))
     show(await memory_and_imports(client, 5))
+    ours = Ours(cold.median, warm.median, output.median)
+    show(await asyncio.to_thread(lines, client, ours, rounds))
     client.close()
 
 
