@@ -25,6 +25,7 @@ from planner_app.sandbox.session import (
     GuestReply,
     Launcher,
     Session,
+    SessionClosed,
     SessionSpec,
     ToolHandler,
 )
@@ -74,7 +75,11 @@ class Sessions:
                 await self._lose(lane, lane.session, lane.session.gone, tell=False)
             lane = Lane(step_id, attempt)
             self._lanes[key] = lane
-            session = await self._open(lane)
+            try:
+                session = await self._open(lane)
+            except SessionClosed:  # it ended while it was made ready: its engine may have, too
+                await asyncio.sleep(ENGINE_PAUSES[0])
+                session = await self._open(lane)
             return session, lane
 
     async def _open(self, lane: Lane) -> Session:

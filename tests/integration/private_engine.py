@@ -59,6 +59,9 @@ def save_small_base(archive: Path) -> None:
                     if only_python(member):
                         content = source.extractfile(member) if member.isreg() else None
                         target.addfile(member, content)
+                workspace = tarfile.TarInfo("workspace")
+                workspace.type, workspace.mode = tarfile.DIRTYPE, 0o1777
+                target.addfile(workspace)
         finally:
             client.api.remove_container(made["Id"], force=True)
 

@@ -21,6 +21,7 @@ import pytest
 from planner_app.domain.errors import EngineMissing, ImageMissing, PlannerError, SandboxError
 from planner_app.domain.events import Event
 from planner_app.domain.state import RunState
+from planner_app.engine.sessions import Sessions
 from planner_app.sandbox import Launcher, SandboxOptions, open_launcher
 from planner_app.sandbox.image import image_tag
 from tests.engine.world import Script, World, check, code, open_world, plan, report
@@ -254,6 +255,24 @@ async def test_a_run_outlives_an_engine_that_restarts_in_the_middle_of_an_action
     [lost] = faulty.of("session.lost")
     assert "engine" in lost["why"]
     assert len(faulty.of("session.started")) == 2
+    assert faulty.of("attempt.finished") == [{"outcome": "done", "reason": ""}]
+
+
+async def test_an_engine_that_restarts_while_a_sandbox_is_made_ready_costs_no_attempt(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Sessions._add_files
+
+    async def restart_first(sessions: Sessions, *more: Any) -> None:
+        monkeypatch.setattr(Sessions, "_add_files", made)
+        await asyncio.to_thread(faulty.engine.restart)
+        await made(sessions, *more)
+        await more[0].list_files()
+
+    monkeypatch.setattr(Sessions, "_add_files", restart_first)
+    state = await faulty.run(script_of("x = 42"), acting(1), lambda: None)
+    assert state.status == "done", state
+    assert [a["status"] for a in faulty.of("action.finished")] == ["ok"]
     assert faulty.of("attempt.finished") == [{"outcome": "done", "reason": ""}]
 
 
