@@ -16,9 +16,9 @@ from planner_app.cli.context import Context, emit, one_line, say
 from planner_app.domain.errors import (
     EngineMissing,
     ImageMissing,
-    ModelMissing,
     PlannerError,
 )
+from planner_app.domain.teams import ROLES
 
 if TYPE_CHECKING:
     from planner_app.settings import Settings
@@ -181,19 +181,20 @@ def _history(context: Context) -> Check:
 
 
 def _models(context: Context) -> Check:
-    from planner_app.cli.team import settle_team
+    from planner_app.cli.team import address_of, doubts, name_problem, settle_team
+    from planner_app.models.profiles import ProfileBook
     from planner_app.settings_keys import check_key_for
 
     settings = context.settings()
-    try:
-        team = settle_team(argparse.Namespace(), settings, context.env)
-        for model in dict.fromkeys(team.models.values()):
-            own = settings.teams.get(team.name)
-            if not (own and own.api_base) and settings.models.api_base(model) is None:
-                check_key_for(model, context.env)
-    except ModelMissing as error:
-        return Check("models", False, error.message, error.hint)
-    return Check("models", True, team.why)
+    ProfileBook.load(settings.paths.profiles_file)
+    team = settle_team(argparse.Namespace(), settings, context.env)
+    for role in ROLES:
+        if (problem := name_problem(team.models[role])) is not None:
+            raise problem
+        if address_of(team, role, settings) is None:
+            check_key_for(team.models[role], context.env)
+    said = "; ".join((team.why, *doubts(team, settings)))
+    return Check("models", True, f"{said} (planner models --check asks them)")
 
 
 def _network(context: Context) -> Check:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from planner_app.cli.context import Context, can_ask, emit, say
 from planner_app.cli.reading import copy_artifacts, make_folder, open_run
 from planner_app.cli.run import FIRST
-from planner_app.cli.team import address_of, name_problem, settle_team, unlisted
+from planner_app.cli.team import address_of, doubts, name_problem, settle_team
 from planner_app.domain.errors import BadInput, EngineMissing, ImageMissing
 from planner_app.domain.teams import ROLES
 from planner_app.settings_keys import needs_of
@@ -83,7 +83,7 @@ def prepare(args: argparse.Namespace, context: Context) -> Wanted:
     _check_files(args, settings)
     team = settle_team(args, settings, context.env)
     _check_scripts(team, context)
-    _check_names(args, team, settings)
+    _check_names(team, settings)
     _check_keys(team, settings, context)
     _check_price(args, team, settings)
     _check_budget(team, settings, text)
@@ -312,32 +312,22 @@ def _check_scripts(team: Team, context: Context) -> None:
             read_script(context.cwd / model.removeprefix(SCRIPTED))
 
 
-def _check_names(args: argparse.Namespace, team: Team, settings: Settings) -> None:
+def _check_names(team: Team, settings: Settings) -> None:
     """Each model's name can reach somebody, and its profile can be read. Raises BadInput.
 
     What may be wrong with a name is said, and when its provider withdraws it.
     """
-    from datetime import UTC, datetime
-
-    from planner_app.models.price_table import withdrawal
     from planner_app.models.profiles import ProfileBook
 
     ProfileBook.load(settings.paths.profiles_file)
-    today = datetime.now(UTC).date()
-    notes: dict[str, None] = {}
+    own = settings.teams.get(team.name)
     for role in ROLES:
-        model = team.models[role]
-        if (problem := name_problem(model)) is not None:
-            raise problem
-        own = settings.teams.get(team.name)
-        for other in own.fallbacks.get(role, ()) if own is not None else ():
-            if (problem := name_problem(other)) is not None:
+        fallbacks = own.fallbacks.get(role, ()) if own is not None else ()
+        for model in (team.models[role], *fallbacks):
+            if (problem := name_problem(model)) is not None:
                 raise problem
-        if address_of(team, role, settings) is None:
-            notes |= dict.fromkeys((unlisted(model), withdrawal(model, today)))
-    for note in filter(None, notes):
-        if not args.json:
-            say(f"note: {note}")
+    for line in doubts(team, settings):
+        say(f"note: {line}")
 
 
 def _check_keys(team: Team, settings: Settings, context: Context) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from planner_app.domain.errors import BadInput
@@ -78,6 +79,16 @@ def unlisted(model: str) -> str:
         return ""
     near = nearest_names(model)
     return f"{model} is not in litellm's table; did you mean {' or '.join(near)}?" if near else ""
+
+
+def doubts(team: Team, settings: Settings) -> tuple[str, ...]:
+    """What may be wrong with the models' names, and which of them are soon withdrawn."""
+    from planner_app.models.price_table import withdrawal
+
+    today = datetime.now(UTC).date()
+    asked = [team.models[role] for role in ROLES if address_of(team, role, settings) is None]
+    lines = [line for name in asked for line in (unlisted(name), withdrawal(name, today))]
+    return tuple(dict.fromkeys(filter(None, lines)))
 
 
 def team_choice(args: argparse.Namespace, settings: Settings) -> TeamChoice:

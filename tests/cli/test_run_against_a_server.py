@@ -94,6 +94,35 @@ async def test_a_task_runs_whatever_way_the_models_think(
     assert all(THOUGHT not in json.dumps(r["messages"]) for r in loopback.requests)
 
 
+async def test_what_a_model_refuses_and_when_it_ends_stand_in_the_trace(
+    loopback: LoopbackServer,  # noqa: F811
+    planner_home: Path,
+) -> None:
+    serve_a_task(loopback, "none")
+    refusal = {"error": {"message": "Unsupported parameter: 'temperature' is not supported"}}
+    loopback.serve(
+        "gpt-4-0613", Reply(status=400, body=refusal), Reply(plan({"id": "a"})), Reply(check())
+    )
+    status, out, err = await planner(
+        loopback,
+        "run",
+        "What is six times seven?",
+        *("--planner", "openai/gpt-4-0613", "--executor", "openai/coder"),
+        *("--sandbox", "unsafe-host", "--max-tokens", "200000", "--json"),
+    )
+    assert status == 0, err
+    assert "note: openai/gpt-4-0613 was withdrawn by its provider on 2026-10-23" in err
+    events = [Event.model_validate_json(line) for line in out.splitlines()]
+    notes = [e.data["text"] for e in events if e.type == "note.added"]
+    assert len([note for note in notes if "was withdrawn" in note]) == 1
+    assert notes.count("openai/gpt-4-0613 does not take temperature: left out") == 1
+    dropped = [e.data["dropped_params"] for e in events if e.type == "model.finished"]
+    assert [d == ["temperature"] for d in dropped] == [True, False, False, True]
+    asked = [r for r in loopback.requests if r["model"] == "gpt-4-0613"]
+    assert ["temperature" in r for r in asked] == [True, False, False]
+    assert "temperature" in (planner_home / "models.json").read_text()
+
+
 async def test_a_refused_key_is_one_line_with_what_to_do(
     loopback: LoopbackServer,  # noqa: F811
 ) -> None:
