@@ -10,18 +10,25 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from planner_app.cli.context import one_line, say
+from planner_app.domain.errors import BadInput
 
 if TYPE_CHECKING:
     from planner_app.domain.events import Event
+    from planner_app.domain.state import RunState
     from planner_app.history import History
     from planner_app.queue import CommandKind
 
 OPEN_KINDS = frozenset({"clarify", "ask_user", "review"})
 """Questions whose answer is text; the others are allowed or refused."""
 MAX_CODE_LINES = 40
+
+
+def _local_time(iso: str) -> str:
+    return datetime.fromisoformat(iso).astimezone().strftime("%H:%M")
 
 
 class NobodyThereError(Exception):
@@ -83,6 +90,8 @@ def how_to_reply(kind: str, run_id: str) -> str:
     """The command that replies to a question of this kind from elsewhere."""
     if kind in OPEN_KINDS:
         return f'planner answer {run_id} "TEXT"'
+    if kind == "plan":
+        return f'planner approve {run_id} [--edit], or planner reject {run_id} --reason "TEXT"'
     return f'planner approve {run_id}, or planner reject {run_id} --reason "TEXT"'
 
 
@@ -96,7 +105,6 @@ class Asker:
         self._waiting: asyncio.Queue[Event] = asyncio.Queue()
         self._closed: dict[str, asyncio.Event] = {}
         self._code: dict[str, str] = {}
-        self._plan: list[dict[str, Any]] = []
 
     def take(self, event: Event) -> None:
         """Notice questions, and what becomes of them."""
@@ -105,8 +113,6 @@ class Asker:
             self._waiting.put_nowait(event)
         elif event.type == "question.closed" and event.data["question_id"] in self._closed:
             self._closed[event.data["question_id"]].set()
-        elif event.type == "plan.proposed":
-            self._plan = event.data["plan"]["steps"]
         elif event.type == "model.finished" and event.step_id and "text" in event.blobs:
             self._code[event.step_id] = event.blobs["text"]
 
@@ -132,16 +138,18 @@ class Asker:
         question_id = event.data["question_id"]
         questions = [(q["text"], q["default"]) for q in event.data["questions"]]
         if event.data["kind"] in OPEN_KINDS:
+            if deadline := event.data["deadline"]:
+                say(f"(without an answer the defaults stand from {_local_time(deadline)} on)")
             answers = [await self._ask_text(text, default) for text, default in questions]
             numbered = (f"{n}. {a}" for n, a in enumerate(answers, start=1))
             text = answers[0] if len(answers) == 1 else "\n".join(numbered)
             return Reply("answer", {"text": text, "question_id": question_id})
         if event.data["kind"] == "action":
             self._show_code(event)
-        if event.data["kind"] == "plan":
-            self._show_plan(event.run_id)
         for text, _default in questions:
             say(f"? {one_line(text)}")
+        if event.data["kind"] == "plan":
+            return await self._ask_plan(event.run_id, question_id)
         return await self._ask_leave(question_id)
 
     async def _ask_text(self, text: str, default: str) -> str:
@@ -152,22 +160,51 @@ class Asker:
             if said or default:
                 return said or default
 
-    async def _ask_leave(self, question_id: str) -> Reply:
+    async def _ask_plan(self, run_id: str, question_id: str) -> Reply:
+        from planner_app.domain.fold import fold
+
+        state = fold(await self._history.load_events(run_id))
+        for step in state.proposed.steps if state.proposed else ():
+            after = f" (after {', '.join(step.deps)})" if step.deps else ""
+            say(one_line(f"    {step.id}  {step.objective}{after}"))
         while True:
-            said = (await self._terminal.line("[y]es, [a]lways in this run, [n]o> ")).lower()
+            said = (await self._terminal.line("[y]es, [e]dit, [n]o> ")).lower()
+            if said in ("y", "yes"):
+                return Reply("approve", {"question_id": question_id})
+            if said in ("n", "no"):
+                return await self._refused(question_id, "once")
+            if said in ("e", "edit"):
+                try:
+                    plan = await asyncio.to_thread(self._edit, state)
+                except BadInput as error:
+                    say(f"planner: {error}")
+                    continue
+                return Reply("approve", {"question_id": question_id, "plan": plan})
+
+    def _edit(self, state: RunState) -> dict[str, Any]:
+        from planner_app.tui.editing import PlanFile, edit
+
+        file = PlanFile(self._history.folder / "plans", state)
+        plan = edit(file, os.environ)
+        file.done()
+        return plan.model_dump(mode="json")
+
+    async def _refused(self, question_id: str, scope: str) -> Reply:
+        reason = await self._terminal.line("why? (the model reads it)> ")
+        return Reply("reject", {"question_id": question_id, "reason": reason, "scope": scope})
+
+    async def _ask_leave(self, question_id: str) -> Reply:
+        choices = "[y]es, [a]lways in this run, [n]o, ne[v]er in this run> "
+        while True:
+            said = (await self._terminal.line(choices)).lower()
             if said in ("y", "yes"):
                 return Reply("approve", {"question_id": question_id, "scope": "once"})
             if said in ("a", "always"):
                 return Reply("approve", {"question_id": question_id, "scope": "run"})
             if said in ("n", "no"):
-                reason = await self._terminal.line("why? (the model reads it)> ")
-                return Reply("reject", {"question_id": question_id, "reason": reason})
-
-    def _show_plan(self, run_id: str) -> None:
-        for step in self._plan:
-            after = f" (after {', '.join(step['deps'])})" if step["deps"] else ""
-            say(one_line(f"    {step['id']}  {step['objective']}{after}"))
-        say(f"    (to edit it: answer no, or planner approve {run_id} --plan FILE elsewhere)")
+                return await self._refused(question_id, "once")
+            if said in ("v", "never"):
+                return await self._refused(question_id, "run")
 
     def _show_code(self, event: Event) -> None:
         from planner_app.view.clean import clean

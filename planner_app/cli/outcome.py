@@ -77,21 +77,23 @@ def answer_of(state: RunState, history: History) -> str:
         whole = json.loads(history.get_blob(state.answer_sha))
     answer = whole if isinstance(whole, dict) else state.answer.model_dump(mode="json")
     if state.has_schema:
-        return json.dumps(answer.get("data"), ensure_ascii=False)
+        fits = state.answer_by == "planner"  # else no model wrote it, and nothing fits the schema
+        return json.dumps(answer.get("data"), ensure_ascii=False) if fits else ""
     return str(answer.get("text", state.answer.text))
 
 
-def source_lines(state: RunState) -> list[str]:
-    """`[n] title, address` for what the answer cites, and what it leaves open."""
-    if state.answer is None:
+def _beneath(state: RunState, history: History) -> list[str]:
+    """What the answer cites, what of it could not be verified, and what it leaves open."""
+    from planner_app.view.reducer import view_of
+    from planner_app.view.text import answer_text, cited_numbers, source_lines, unverified_lines
+
+    view = view_of(history.events(state.run_id))
+    if view.answer is None:
         return []
-    cited = sorted({n for claim in state.answer.claims for n in claim.source_ids})
-    lines = []
-    for n in cited:
-        source = state.sources.get(n)
-        if source is not None:
-            lines.append(one_line(f"[{n}] {source.title} {source.url or ''}"))
-    return lines + [one_line(f"open: {point}") for point in state.answer.open_points]
+    text = answer_text(view.answer, history.get_blob)
+    lines = [line.removeprefix("  ") for line in source_lines(view, cited_numbers(view, text))]
+    lines += [f"not verified: {line}" for line in unverified_lines(view, text)]
+    return [*lines, *(f"open: {point}" for point in view.answer.open_points)]
 
 
 def print_outcome(outcome: Outcome, history: History) -> None:
@@ -105,7 +107,7 @@ def print_outcome(outcome: Outcome, history: History) -> None:
     text = answer_of(state, history)
     if text:
         print(text if state.has_schema else clean(text), flush=True)
-    for line in source_lines(state):
+    for line in _beneath(state, history):
         say(line)
     spent = state.spent
     cost = figures.cost(spent.usd, spent.unpriced_calls)

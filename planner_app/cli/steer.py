@@ -36,10 +36,14 @@ def register(commands: Commands) -> None:
         "approve",
         "allow what a run asks for",
         "planner approve last",
+        "planner approve last --edit",
         "planner approve last --plan edited.json",
     )
     approve.add_argument(
         "--plan", metavar="FILE", help="your own edit of the proposed plan, as JSON"
+    )
+    approve.add_argument(
+        "--edit", action="store_true", help="edit the proposed plan in $VISUAL or $EDITOR first"
     )
     approve.add_argument(
         "--for-run", action="store_true", help="allow the same for the rest of this run"
@@ -51,6 +55,9 @@ def register(commands: Commands) -> None:
         "reject", "refuse what a run asks for", 'planner reject last --reason "Too broad."'
     )
     reject.add_argument("--reason", required=True, metavar="TEXT", help="the planner reads it")
+    reject.add_argument(
+        "--for-run", action="store_true", help="refuse the same for the rest of this run"
+    )
     reject.add_argument(
         "--question", metavar="ID", help="which one; the oldest open one if left out"
     )

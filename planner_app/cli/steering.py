@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +18,12 @@ from planner_app.cli.watching import STILL
 from planner_app.domain.errors import BadInput
 
 if TYPE_CHECKING:
-    from planner_app.domain.events import Event
+    from planner_app.domain.plan import Plan
+    from planner_app.domain.state import RunState
     from planner_app.history import History, RunRow
     from planner_app.queue import CommandKind, Queue
 
+REPLIES = frozenset({"answer", "approve", "reject"})
 READ_SECONDS = 5.0
 """How long to wait for a driver to read a command, before saying that it is on its way."""
 
@@ -44,11 +45,14 @@ def steer(args: argparse.Namespace, context: Context) -> int:
         else:
             command: Any = kind
             data = command_data(kind, args)
-            if data.get("plan") is not None:
-                check_plan(data["plan"], history.events(run_id))
-            if kind == "answer":
-                check_answer(data["question_id"], history.events(run_id))
+            if kind in REPLIES:
+                from planner_app.domain.fold import fold
+
+                state = fold(history.events(run_id))
+                data = reply_data(kind, data, args, state, context)
             queue.command(run_id, command, data)
+            if data.get("plan") is not None:
+                _plan_file(context, run_id).unlink(missing_ok=True)
             said = deliver(queue, history, run_id, command, context)
         row = history.run(run_id)
     if args.json:
@@ -59,7 +63,7 @@ def steer(args: argparse.Namespace, context: Context) -> int:
 
 
 def command_data(kind: str, args: argparse.Namespace) -> dict[str, Any]:
-    """The fields of the matching event. Raises BadInput."""
+    """The fields of the matching event."""
     data: dict[str, Any] = {}
     if kind in ("steer", "answer"):
         data["text"] = args.text
@@ -67,59 +71,53 @@ def command_data(kind: str, args: argparse.Namespace) -> dict[str, Any]:
         data["reason"] = args.reason
     if kind == "interrupt":
         data["step"] = args.step
-    if kind in ("answer", "approve", "reject"):
-        data["question_id"] = args.question
-    if kind == "approve":
+    if kind in ("approve", "reject"):
         data["scope"] = "run" if args.for_run else "once"
-        data["plan"] = read_plan(Path(args.plan)) if args.plan else None
     return data
 
 
-def read_plan(path: Path) -> dict[str, Any]:
-    """A person's own edit of a plan. Raises BadInput naming the file and the first problem."""
-    from pydantic import ValidationError
+def reply_data(
+    kind: str, data: dict[str, Any], args: argparse.Namespace, state: RunState, context: Context
+) -> dict[str, Any]:
+    """A reply's fields with the question it is for. Raises BadInput for one that fits none.
 
-    from planner_app.domain.plan import Plan
-
-    try:
-        plan = Plan.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise BadInput(f"the plan {path} cannot be read: {error.strerror}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"the plan {path} cannot be used: {where}: {first['msg']}") from None
-    except ValueError as error:
-        raise BadInput(f"the plan {path} is not JSON: {error}") from None
-    return plan.model_dump(mode="json")
-
-
-def check_plan(plan: dict[str, Any], events: list[Event]) -> None:
-    """Whether the edited plan can run in this run. Raises BadInput with the first problem."""
-    from planner_app.domain.fold import fold
-    from planner_app.domain.plan import Plan, plan_problems
-
-    steps = fold(events).steps
-    done = frozenset(name for name, step in steps.items() if step.status == "done")
-    problems = plan_problems(Plan.model_validate(plan), done, frozenset(steps))
-    if problems:
-        raise BadInput(f"the plan cannot run: {problems[0]}")
-
-
-def check_answer(question_id: str, events: list[Event]) -> None:
-    """What asks for leave wants a yes or a no: a text, even "yes", would count as a no."""
+    What asks for leave wants a yes or a no: a text, even "yes", would count as neither.
+    """
     from planner_app.cli.asking import OPEN_KINDS, how_to_reply
-    from planner_app.domain.fold import fold
 
-    state = fold(events)
-    open_ids = [q.id for q in state.questions.values() if q.reply is None]
-    wanted = question_id or next(iter(open_ids), "")
-    asked = state.questions.get(wanted)
-    if asked is not None and asked.kind not in OPEN_KINDS:
+    if state.final is not None:
+        return data  # the queue says what can be done instead
+    waiting = {q.id: q for q in state.questions.values() if q.reply is None}
+    asked = waiting.get(args.question) if args.question else next(iter(waiting.values()), None)
+    if asked is None:
+        hint = f"it asks {', '.join(waiting)}" if waiting else ""
+        hint = hint or f'to tell it something: planner steer {state.run_id} "TEXT"'
+        what = f"no question {args.question} of it is open" if args.question else "it asks nothing"
+        raise BadInput(f"run {state.run_id}: {what} now", hint)
+    if kind == "answer" and asked.kind not in OPEN_KINDS:
         raise BadInput(
             f"it asks for your leave ({asked.questions[0][0]})",
-            how_to_reply(asked.kind, events[0].run_id),
+            how_to_reply(asked.kind, state.run_id),
         )
+    if kind == "approve" and (args.plan or args.edit):
+        if asked.kind != "plan":
+            raise BadInput(f"it asks about no plan now ({asked.questions[0][0]})")
+        data |= {"plan": _edited(args, state, context).model_dump(mode="json")}
+    return data | {"question_id": asked.id}
+
+
+def _edited(args: argparse.Namespace, state: RunState, context: Context) -> Plan:
+    """The person's own plan. Raises BadInput with the first thing that is wrong with it."""
+    from planner_app.domain.plan_edit import read_plan
+    from planner_app.tui.editing import PlanFile, edit, read_text
+
+    if args.plan:
+        return read_plan(read_text(Path(args.plan)), state)
+    return edit(PlanFile(_plan_file(context, state.run_id).parent, state), context.env)
+
+
+def _plan_file(context: Context, run_id: str) -> Path:
+    return context.paths().data / "plans" / f"{run_id}.json"
 
 
 def deliver(
@@ -131,6 +129,11 @@ def deliver(
         return f"told to {kind}; its driver has not read it yet"
     row = history.run(run_id)
     status = row.summary.status
+    if kind == "steer" and not row.ended:
+        readers = _readers(history, run_id)
+        if row.worker_id is None and status not in STILL:
+            _start_worker(queue, context)
+        return readers
     if row.ended or status in STILL:
         return status.replace("_", " ").replace("waiting user", "waits for you")
     if row.worker_id is None:
@@ -139,12 +142,29 @@ def deliver(
     return _PAST.get(kind, kind)
 
 
+def _readers(history: History, run_id: str) -> str:
+    """Who will read the newest message, in a sentence."""
+    from planner_app.domain.fold import fold
+
+    state = fold(history.events(run_id))
+    newest = state.said[-1].seq if state.said else 0
+    readers = [
+        f"the executor of step {key}"
+        for key, step in state.steps.items()
+        if step.status == "running" and newest in [note.seq for note in step.attempts[-1].outbox]
+    ]
+    if newest in [note.seq for note in state.outbox]:
+        readers.append("the planner")
+    if not readers:
+        return "your message was read"
+    return f"your message goes to {' and '.join(readers)} at the next turn"
+
+
 _PAST = {
     "cancel": "told to end",
     "pause": "told to pause",
     "resume": "resumed",
     "interrupt": "its running action is stopped",
-    "steer": "it got your message",
     "answer": "answered",
     "approve": "approved",
     "reject": "rejected",

@@ -312,6 +312,8 @@ def _question_closed(state: RunState, event: Event, data: dict[str, Any]) -> Run
 
 def _words(how: str, text: str) -> Note:
     """What a question's end tells an agent: the person's own words, or what stands without."""
+    if how == "rejected":
+        return Note(kind="answer", text=f"(they do not want to answer) {text}")
     return Note(kind="answer" if how == "answered" else "defaults", text=text)
 
 

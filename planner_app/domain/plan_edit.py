@@ -19,8 +19,11 @@ _HINT = "the form is that of the proposed plan: planner approve RUN --edit shows
 
 
 def plan_text(plan: Plan) -> str:
-    """The plan as JSON, a line for each thing that one may want to change."""
-    return json.dumps(plan.model_dump(mode="json", exclude=_LEFT_OUT), ensure_ascii=False, indent=2)
+    """The plan as JSON, a line for each thing that one may want to change; the steps first."""
+    value = plan.model_dump(mode="json", exclude=_LEFT_OUT)
+    steps, facts = value.pop("steps"), value.pop("facts")
+    ordered = {"steps": steps, **value, "facts": facts}
+    return json.dumps(ordered, ensure_ascii=False, indent=2)
 
 
 def is_edit(plan: Plan, proposed: Plan | None) -> bool:

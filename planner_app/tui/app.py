@@ -5,6 +5,7 @@ Nothing heavy may be imported here before the prompt can be typed into; a test h
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,8 +29,10 @@ from planner_app.view.inbox import TaskRow, counts
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from planner_app.domain.plan import Plan
     from planner_app.settings import Settings
     from planner_app.tui.desk import Checks
+    from planner_app.tui.editing import PlanFile
     from planner_app.tui.gateway import Gateway, TeamLine
 
 SPINNER = "⠋⠙⠸⠴⠦⠇"
@@ -254,6 +257,31 @@ class PlannerApp(App[None]):
             gateway.command(run_id, kind, data)
 
         self.in_thread(work, (lambda _none: self.say(said)) if said else None)
+
+    def edit_plan(self, file: PlanFile, done: Callable[[Plan | None], None]) -> None:
+        """Opens the person's editor in place of the screen; a box here where none is named."""
+        from textual.app import SuspendNotSupported
+
+        from planner_app.tui.editing import edit, named_editor
+        from planner_app.tui.screens.edit_plan import EditPlanScreen
+
+        def over(plan: Plan | None) -> None:
+            if plan is not None:
+                file.done()
+            done(plan)
+
+        try:
+            if named_editor(os.environ):
+                with self.suspend():
+                    plan = edit(file, os.environ)
+                over(plan)
+                return
+        except SuspendNotSupported:
+            pass  # a terminal that cannot be given away has the box
+        except PlannerError as error:
+            self.trouble(error)
+            return
+        self.push_screen(EditPlanScreen(file), over)
 
     def open_run(self, run_id: str) -> None:
         """Shows a run, live or saved."""

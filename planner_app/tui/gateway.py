@@ -11,6 +11,7 @@ from planner_app.view.live import Live
 
 if TYPE_CHECKING:
     from planner_app.domain.events import Event
+    from planner_app.tui.editing import PlanFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,9 @@ class Gateway(Protocol):
 
     def command(self, run_id: str, kind: str, data: Mapping[str, object]) -> None:
         """Leaves a person's command for the run and sees to a worker."""
+
+    def plan_file(self, run_id: str) -> PlanFile:
+        """The file in which the run's proposed plan is edited. Raises BadInput."""
 
     def changes(self) -> int:
         """A number that grows whenever history or live text may have changed."""

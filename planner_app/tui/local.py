@@ -12,6 +12,7 @@ from planner_app.history import History
 from planner_app.history.live import RESTART, LiveReader, LiveRow, live_file
 from planner_app.queue import CommandKind, Queue, ensure_worker, make_way
 from planner_app.tui.desk import Checks, Desk
+from planner_app.tui.editing import PlanFile
 from planner_app.tui.gateway import ExampleCard, Found, TeamLine
 from planner_app.view.inbox import TaskRow, row_of
 from planner_app.view.live import Live
@@ -122,6 +123,11 @@ class LocalGateway:
 
     def _see_to_worker(self) -> None:
         ensure_worker(self._queue, self._settings.paths, self._env)
+
+    def plan_file(self, run_id: str) -> PlanFile:
+        from planner_app.domain.fold import fold
+
+        return PlanFile(self._history.folder / "plans", fold(self._history.events(run_id)))
 
     # --- changes -----------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from planner_app.view import figures
 from planner_app.view.clean import clean, clip, width
 from planner_app.view.run_view import RunView, plan_diff
 from planner_app.view.status import run_look, step_look
+from planner_app.view.text import cited_numbers, unverified_lines
 from planner_app.view.wrap import Line, Span, marked, paragraphs
 
 
@@ -145,20 +146,21 @@ def answer_pane(view: RunView, text: str | None, cells: int) -> list[Line]:
     if answer.claims:
         lines += [(("", "text"),), (("Claims", "title"),)]
         for claim in answer.claims:
-            wrong = claim.unsupported or claim.quote_found is False
-            lead = ("! ", "bad") if wrong else ("· ", "dim")
-            marks = "".join(f" [{n}]" for n in claim.source_ids) or " no source"
-            if claim.quote_found is not None:
-                marks += " ✓ quote" if claim.quote_found else " ✗ quote not in the source"
-            rows = marked(claim.text + marks, cells - 2)
+            trouble = claim.trouble(view.source_numbers)
+            lead = ("! ", "bad") if trouble else ("· ", "dim")
+            shown = "".join(f" [{n}]" for n in claim.source_ids)
+            shown += " ✓ quote" if claim.quote_found else ""
+            shown += f" ✗ {trouble}" if trouble else ""
+            rows = marked(claim.text + shown, cells - 2)
             lines += [((lead if not i else ("  ", "text")), *row) for i, row in enumerate(rows)]
-    unverified = [(f"! {problem}", "bad") for problem in answer.problems]
+    whole = text or answer.text
+    unverified = [(f"! {line}", "bad") for line in unverified_lines(view, whole, claims=False)]
     unverified += [(f"· {point}", "warn") for point in answer.open_points]
     if unverified:
         lines += [(("", "text"),), (("Could not be verified, or is open", "title"),)]
         for said, tone in unverified:
             lines += [((row, tone),) for row in paragraphs(said, cells)]
-    cited = sorted({n for claim in answer.claims for n in claim.source_ids})
+    cited = cited_numbers(view, whole)
     if cited:
         lines += [(("", "text"),), (("Sources", "title"),)]
         for n in cited:
@@ -168,6 +170,8 @@ def answer_pane(view: RunView, text: str | None, cells: int) -> list[Line]:
             row: list[Span] = [(f"[{n}] ", "cite")]
             row.append((clip(title, max(8, cells - width(kind) - 7)), "text"))
             lines.append(_right(row, kind, cells))
+            if source and source.url:
+                lines.append(((" " * 4, "text"), (clip(source.url, cells - 4), "link")))
     return lines + _files(view, cells)
 
 

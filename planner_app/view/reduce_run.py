@@ -173,6 +173,8 @@ def user_said(view: RunView, event: Event) -> RunView:
         view = replace(view, paused=True)
     elif event.type == "user.resumed":
         view = replace(view, paused=False)
+    elif event.type == "user.steered":
+        view = replace(view, said=(*view.said, (event.seq, len(view.timeline))))
     return add(view, replace(entry, actor="user"))
 
 
@@ -191,6 +193,7 @@ def question_asked(view: RunView, event: Event) -> RunView:
         seq=event.seq,
         index=len(view.timeline),
         step_id=event.step_id,
+        attempt=event.attempt,
         deadline=datetime.fromisoformat(deadline) if deadline else None,
     )
     rows = [f"{text}" + (f"  (else: {default})" if default else "") for text, default in questions]
@@ -332,11 +335,14 @@ def claims_checked(view: RunView, event: Event) -> RunView:
     if answer is None or not checks:
         return view
     found: dict[int, bool] = {}
+    why: dict[int, str] = {}
     for check in checks:
         place = fields.whole(check, "claim")
         found[place] = found.get(place, True) and bool(check.get("found"))
+        why[place] = one_line(fields.text(check, "reason"))
     claims = tuple(
-        replace(claim, quote_found=found.get(place)) for place, claim in enumerate(answer.claims)
+        replace(claim, quote_found=found.get(place), quote_trouble=why.get(place, ""))
+        for place, claim in enumerate(answer.claims)
     )
     held = sum(bool(check.get("found")) for check in checks)
     said = f"{held} of {figures.number_of(len(checks), 'quote')} found"

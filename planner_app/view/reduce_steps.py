@@ -46,6 +46,7 @@ def plan_proposed(view: RunView, event: Event) -> RunView:
     listed = Body("list", None, "\n".join(rows) if rows else answer)
     notes = tuple(f"done when {item}" for item in plan.done_when)
     title = f"plan {plan.revision}" if plan.revision > 1 else "plan"
+    title += ", as you edited it" if plan.by == "user" else ""
     entry = entry_of(event, "plan", title, head=head, bodies=(listed,), notes=notes, depth=0)
     return _with_plan(add(view, entry), plan)
 
@@ -57,10 +58,9 @@ def plan_accepted(view: RunView, event: Event) -> RunView:
     revision = fields.whole(data, "revision")
     before = known.get(revision)
     plan = _plan_of(event, before.reason if before else view.replan_reason, accepted=True)
-    if before is None or before.step_ids != plan.step_ids or before.objectives != plan.objectives:
+    yours = plan.by == "user"
+    if yours or before is None or before.step_ids != plan.step_ids:
         view = plan_proposed(view, event)
-    if plan.by == "user":
-        view = add(view, entry_of(event, "user", "you approved the plan", state="ok", depth=0))
     steps = dict(view.steps)
     for skipped in fields.texts(data, "skipped"):
         if skipped in steps:

@@ -42,9 +42,24 @@ def model_started(view: RunView, event: Event) -> RunView:
     data = event.data
     role, purpose = fields.text(data, "role"), fields.text(data, "purpose")
     title = f"{role} {_DOES.get(purpose, purpose)}"
-    entry = entry_of(event, "thought", title, facts=(one_line(fields.text(data, "model")),))
+    said = fields.numbers(data, "said")
+    told = f"is told your {figures.number_of(len(said), 'message')}" if said else ""
+    model = one_line(fields.text(data, "model"))
+    entry = entry_of(event, "thought", title, head=told, facts=(model,))
     view = begin(view, event, "model", replace(entry, actor=role or entry.actor))
+    reader = f"the {role}" + (f" of step {one_line(event.step_id)}" if event.step_id else "")
+    for seq in said:
+        view = _read_by(view, event, seq, f"read by {reader}")
     return _doing(view, event.step_id, "thinking")
+
+
+def _read_by(view: RunView, event: Event, seq: int, note: str) -> RunView:
+    """The person's message with who has it now; a call that is made anew tells it again."""
+    place = next((place for said, place in view.said if said == seq), None)
+    if place is None or note in view.timeline[place].notes:
+        return view
+    entry = view.timeline[place]
+    return put(view, place, replace(entry, notes=(*entry.notes, note), last_seq=event.seq))
 
 
 def model_retried(view: RunView, event: Event) -> RunView:

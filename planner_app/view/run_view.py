@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -94,6 +95,7 @@ class QuestionView:
     index: int
     """Place of its entry in the timeline."""
     step_id: str | None = None
+    attempt: int | None = None
     deadline: datetime | None = None
 
     @property
@@ -118,6 +120,19 @@ class ClaimView:
     """The checker found no quoted source that carries it."""
     quote_found: bool | None = None
     """Whether its quote stands in its source; None: it has none, or was not looked at."""
+    quote_trouble: str = ""
+    """Why its quote does not hold."""
+
+    def trouble(self, known: Container[int]) -> str:
+        """Why it could not be verified, among these sources; empty when nothing is amiss."""
+        if not self.source_ids:
+            return "no source"
+        missing = [n for n in self.source_ids if n not in known]
+        if missing:
+            return f"{', '.join(f'[{n}]' for n in missing)} is no source of this run"
+        if self.quote_found is False:
+            return f"its quote: {self.quote_trouble or 'it does not stand in its source'}"
+        return "the check found no support for it" if self.unsupported else ""
 
 
 @dataclass(frozen=True)
@@ -193,6 +208,8 @@ class RunView:
     given: tuple[str, ...] = ()
     verified: tuple[str, ...] = ()
     answer: AnswerView | None = None
+    said: tuple[tuple[int, int], ...] = ()
+    """(event, place in the timeline) of each message that the person added."""
     replan_reason: str = ""
     """Of the newest re-plan, until its plan is proposed."""
     reports: tuple[tuple[str, int], ...] = ()
@@ -205,9 +222,14 @@ class RunView:
             return self.final
         if self.paused:
             return "paused"
-        if self.questions and not self.open:
+        if self._waits():
             return "waiting_user"
         return self.phase
+
+    def _waits(self) -> bool:
+        """Whether all that goes on waits for a person: an action may, for leave of its own."""
+        asking = {(q.step_id, q.attempt) for q in self.questions if q.kind == "network"}
+        return bool(self.questions) and all((o.step_id, o.attempt) in asking for o in self.open)
 
     @property
     def ended(self) -> bool:
@@ -239,6 +261,11 @@ class RunView:
     def revision(self) -> int:
         """Of the newest accepted plan; 0: none yet."""
         return max((plan.revision for plan in self.plans if plan.accepted), default=0)
+
+    @property
+    def source_numbers(self) -> frozenset[int]:
+        """The numbers that an answer may cite."""
+        return frozenset(source.n for source in self.sources)
 
     def source(self, n: int) -> SourceView | None:
         """The source with this number."""

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
+from planner_app.domain.citations import cited_ids, unknown_ids
 from planner_app.view import fields, figures
 from planner_app.view.clean import clean, clip, one_line, pad
 from planner_app.view.describe import GLYPHS, lone_entry, what
 from planner_app.view.entries import Blobs
 from planner_app.view.inbox import TaskRow, inbox_order
-from planner_app.view.run_view import AnswerView, RunView, plan_diff
+from planner_app.view.run_view import AnswerView, QuestionView, RunView, plan_diff
 from planner_app.view.status import run_look, step_look
 
 if TYPE_CHECKING:
@@ -79,12 +80,10 @@ def progress_line(event: Event, width: int = WIDTH) -> str | None:
     data = event.data
     if event.type == "plan.accepted":
         return _plan_lines(data, width)
-    if event.type == "run.finished":
-        look = run_look(fields.text(data, "status"))
-        reason = one_line(fields.text(data, "reason"))
-        return f"{look.glyph} {look.word}" + (f": {reason}" if reason else "")
-    if event.type == "attempt.finished" and fields.text(data, "outcome") == "done":
+    if event.type == "attempt.finished" and fields.text(data, "outcome") in ("done", "cancelled"):
         return None
+    if event.type == "model.failed":  # why stands in the run's end, unless it goes on all the same
+        return f"{GLYPHS['bad']} {fields.text(data, 'role')} model: {fields.text(data, 'kind')}"
     if event.type not in _PROGRESS:
         return None
     entry = lone_entry(event)
@@ -108,6 +107,7 @@ def _plan_lines(data: fields.Data, width: int) -> str | None:
         return None
     revision = fields.whole(data, "revision")
     title = "plan" if revision <= 1 else f"plan {revision}"
+    title = f"your {title}" if fields.text(data, "by") == "user" else title
     rows = [f"· {title}: {figures.number_of(len(steps), 'step')}"]
     for step in steps:
         deps = ", ".join(one_line(dep) for dep in fields.texts(step, "deps"))
@@ -183,6 +183,8 @@ def plan_lines(view: RunView, now: datetime | None = None, width: int = WIDTH) -
         return []
     at = now or view.last_at or datetime.now(UTC)
     title = "Plan" if view.revision <= 1 else f"Plan, revision {view.revision}"
+    if any(plan.revision == view.revision and plan.by == "user" for plan in view.plans):
+        title += ", as you edited it"
     lines = [title]
     for step in view.steps.values():
         look = step_look(step.status)
@@ -217,8 +219,15 @@ def _question_lines(view: RunView) -> list[str]:
         for text, default in question.questions:
             lines.append("  ? " + one_line(text))
             if default:
-                lines.append(f"    without an answer: {one_line(default)}")
+                lines.append(f"    without an answer: {one_line(default)}{until(question)}")
     return lines
+
+
+def until(question: QuestionView, tz: tzinfo | None = UTC) -> str:
+    """From when on the default stands, as a few words; empty: there is no such time."""
+    if question.deadline is None:
+        return ""
+    return f" (from {figures.clock(question.deadline, tz)} on)"
 
 
 def answer_lines(view: RunView, blobs: Blobs) -> list[str]:
@@ -228,24 +237,43 @@ def answer_lines(view: RunView, blobs: Blobs) -> list[str]:
         return []
     checked = {"passed": "checked", "failed": "the check failed", "not yet": "not checked"}
     lines = [f"Answer ({checked[answer.checked]}, confidence {one_line(answer.confidence)})"]
-    lines += ["  " + line for line in clean(answer_text(answer, blobs)).strip().split("\n")]
-    cited: list[int] = []
+    text = answer_text(answer, blobs)
+    lines += ["  " + line for line in clean(text).strip().split("\n")]
+    cited = cited_numbers(view, text)
     if answer.claims:
         lines += ["", "Claims"]
         for claim in answer.claims:
-            marks = "".join(f" [{n}]" for n in claim.source_ids)
-            cited += [n for n in claim.source_ids if n not in cited]
-            if claim.quote_found is not None:
-                marks += "" if claim.quote_found else "  (quote not in the source)"
-            wrong = claim.unsupported or claim.quote_found is False
-            lines.append(f"  {'!' if wrong else '·'} {claim.text}{marks}")
-    unverified = [f"  ! {problem}" for problem in answer.problems]
+            trouble = claim.trouble(view.source_numbers)
+            said = f"{claim.text}{''.join(f' [{n}]' for n in claim.source_ids)}"
+            lines.append(f"  ! {said}  (not verified: {trouble})" if trouble else f"  · {said}")
+    unverified = [f"  ! {line}" for line in unverified_lines(view, text, claims=False)]
     unverified += [f"  · {point}" for point in answer.open_points]
     if unverified:
         lines += ["", "Could not be verified, or is open", *unverified]
     if cited:
         lines += ["", "Sources", *source_lines(view, cited)]
     return lines
+
+
+def cited_numbers(view: RunView, text: str) -> list[int]:
+    """The source numbers that the answer's text and its claims name, those of none too."""
+    claims = view.answer.claims if view.answer else ()
+    named = {n for claim in claims for n in claim.source_ids}
+    known = view.source_numbers
+    return sorted({*named, *unknown_ids(text, known), *known.intersection(cited_ids(text))})
+
+
+def unverified_lines(view: RunView, text: str, *, claims: bool = True) -> list[str]:
+    """What of the answer could not be verified, a line each: claims, markers, the check's words."""
+    answer = view.answer
+    if answer is None:
+        return []
+    lines = []
+    if claims:
+        troubles = [(claim, claim.trouble(view.source_numbers)) for claim in answer.claims]
+        lines += [f"{claim.text} ({trouble})" for claim, trouble in troubles if trouble]
+    lines += [f"[{n}] is no source of this run" for n in unknown_ids(text, view.source_numbers)]
+    return lines + [problem for problem in answer.problems if problem not in lines]
 
 
 def source_lines(view: RunView, numbers: Sequence[int]) -> list[str]:

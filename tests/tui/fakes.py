@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from planner_app.domain.errors import PlannerError
 from planner_app.domain.events import Event
 from planner_app.domain.fold import fold
 from planner_app.tui.app import Clock, PlannerApp, Start
+from planner_app.tui.editing import PlanFile
 from planner_app.tui.gateway import ExampleCard, Found, TeamLine
 from planner_app.view.blocks import Live
 from planner_app.view.inbox import TaskRow, row_of
@@ -33,6 +36,8 @@ class FakeGateway:
         self.refuse: PlannerError | None = None
         self.found: list[Found] = []
         self.closed = False
+        self.folder: Path | None = None
+        """Where plans are edited."""
         self._changed = threading.Condition()
         self._count = 0
 
@@ -97,6 +102,11 @@ class FakeGateway:
         if self.refuse:
             raise self.refuse
         self.asked.append(("command", run_id, kind, dict(data)))
+
+    def plan_file(self, run_id: str) -> PlanFile:
+        if self.folder is None:
+            self.folder = Path(tempfile.mkdtemp())
+        return PlanFile(self.folder, fold(self.stories[run_id].events))
 
     def changes(self) -> int:
         return self._count

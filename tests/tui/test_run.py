@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from textual.widgets import TextArea
 from textual.widgets._footer import FooterKey
 
 from planner_app.domain import catalogue as c
-from planner_app.domain.plan import Step
+from planner_app.domain.plan import Plan, Step
 from planner_app.tui.app import PlannerApp, Start
 from planner_app.tui.screens.home import HomeScreen
 from planner_app.tui.screens.replay import ReplayScreen
@@ -306,3 +307,55 @@ async def test_a_saved_run_is_replayed_from_the_list() -> None:
         await until(pilot, lambda: app.rows, "rows")
         await pilot.press("up", "r")
         await until(pilot, lambda: isinstance(app.screen, ReplayScreen), "the player")
+
+
+async def test_a_proposed_plan_is_edited_here_where_no_editor_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("EDITOR", raising=False)
+    monkeypatch.delenv("VISUAL", raising=False)
+    story = Story("r_1")
+    story.create("how much?", approve="plan")
+    plan = Plan(steps=[Step(id="a", objective="guess")])
+    story.say(c.PlanProposed(plan=plan, revision=1))
+    story.say(
+        c.QuestionAsked(question_id="q1", kind="plan", questions=[c.AskedQuestion(text="May it?")])
+    )
+    gateway = FakeGateway(story)
+    app = app_with(gateway, start=Start("r_1"))
+    async with app.run_test(size=NARROW) as pilot:
+        await until(pilot, lambda: "e edit" in shown(app), "the question")
+        await pilot.press("e")
+        await until(pilot, lambda: '"objective": "guess"' in shown(app), "the plan")
+        box = app.screen.query_one(TextArea)
+        whole = box.text
+        box.text = whole.replace('"guess"', '"compute"').replace('"deps"', '"dep"')
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "is no field of it" in shown(app), "what is wrong")
+        assert gateway.asked == []
+        await pilot.press("escape", "e")
+        await until(pilot, lambda: '"objective": "compute"' in shown(app), "the kept draft")
+        box = app.screen.query_one(TextArea)
+        box.text = box.text.replace('"dep"', '"deps"')
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: gateway.asked, "the approval")
+        (asked,) = gateway.asked
+        assert asked[2] == "approve"
+        assert asked[3]["plan"]["steps"][0]["objective"] == "compute"
+
+
+async def test_a_host_is_allowed_or_refused_for_the_whole_run() -> None:
+    clock = TestClock()
+    gateway = FakeGateway(asking("network", ""))
+    app = app_with(gateway, start=Start("r_1"), clock=clock)
+    async with app.run_test(size=NARROW) as pilot:
+        await until(pilot, lambda: "Y always" in shown(app), "the question")
+        clock.move(0.6)
+        await pilot.press("Y")
+        await until(pilot, lambda: len(gateway.asked) == 1, "the approval")
+        await pilot.press("N", *"no", "enter")
+        await until(pilot, lambda: len(gateway.asked) == 2, "the refusal")
+        assert [(a[2], a[3]["scope"]) for a in gateway.asked] == [
+            ("approve", "run"),
+            ("reject", "run"),
+        ]

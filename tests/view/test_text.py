@@ -47,7 +47,7 @@ def test_progress_tells_plan_actions_and_troubles_but_not_every_event() -> None:
     assert "plan: 3 steps" in joined
     assert "after s1, s2" in joined
     assert "✗ s2 error 0.3 s ModuleNotFoundError" in joined
-    assert said[-1] == "✓ done"
+    assert said[-1] == "✓ check passed", "how it ended is told once, with the answer"
 
 
 def test_a_replay_as_text_tells_code_output_and_report_once_each() -> None:

@@ -18,22 +18,40 @@ from planner_app.tui.widgets.timeline import Timeline
 from planner_app.view.clean import clip
 from planner_app.view.reducer import view_of
 from planner_app.view.run_view import RunView
+from planner_app.view.text import until
 from planner_app.view.wrap import Line, paragraphs
 
 if TYPE_CHECKING:
     from planner_app.domain.events import Event
+    from planner_app.domain.plan import Plan
+    from planner_app.tui.editing import PlanFile
     from planner_app.tui.feed import News
     from planner_app.tui.gateway import Gateway
 
 GRACE_SECONDS = 0.5
 """An approval that has just appeared is not given by a key that was meant for something else."""
 QUESTION_LINES = 6
-Purpose = Literal["steer", "answer", "reject", "follow_up"]
+Purpose = Literal["steer", "answer", "reject", "reject_always", "follow_up"]
 _PLACEHOLDERS: dict[Purpose, str] = {
     "steer": "A message to the run; Enter sends, Esc keeps it as a draft",
     "answer": "Your answer; Enter sends, Esc keeps it as a draft",
     "reject": "Why not? Enter sends, Esc keeps it as a draft",
+    "reject_always": "Why never in this run? Enter sends, Esc keeps it as a draft",
     "follow_up": "What next? A new run that knows this one",
+}
+
+
+_LASTING = ("action", "network")
+"""What may be allowed or refused for the whole run."""
+_ALLOWED = "y approve · Y always in this run · n reject · N never in this run"
+_KEYS = {
+    "plan": "y approve · e edit · n reject with a reason",
+    "action": _ALLOWED,
+    "network": _ALLOWED,
+    "budget": "y approve · n reject with a reason",
+    "clarify": "a answer",
+    "ask_user": "a answer",
+    "review": "a answer",
 }
 
 
@@ -43,7 +61,10 @@ class RunScreen(RunBase):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "say('answer')", "Answer"),
         Binding("y", "approve", "Approve"),
+        Binding("Y", "approve_always", "Always", tooltip="Allow it for the rest of this run"),
+        Binding("e", "edit_plan", "Edit", tooltip="Edit the plan in $EDITOR, or here"),
         Binding("n", "say('reject')", "Reject"),
+        Binding("N", "say('reject_always')", "Never", tooltip="Refuse it in the rest of this run"),
         Binding("s", "say('steer')", "Steer", tooltip="Add a message"),
         Binding("i", "interrupt", "Interrupt", tooltip="Stop the running action, not the task"),
         Binding("p", "pause", "Pause"),
@@ -159,7 +180,9 @@ class RunScreen(RunBase):
                     (("  without an answer: ", "dim"), (clip(default, cells - 22), "text"))
                 )
         lines = lines[: QUESTION_LINES - 1]
-        keys = "y approve · n reject with a reason" if question.wants_approval else "a answer"
+        keys = _KEYS.get(question.kind, "y approve · n reject with a reason")
+        if begins := until(question, None):
+            keys += f" · the default stands{begins}"
         waiting = f" · {more} more after it" if more else ""
         return [*lines, (("  " + keys + waiting, "dim"),)]
 
@@ -194,12 +217,17 @@ class RunScreen(RunBase):
             offered = {
                 "answer": question is not None and not question.wants_approval,
                 "reject": question is not None and question.wants_approval,
+                "reject_always": question is not None and question.kind in _LASTING,
                 "steer": going,
                 "follow_up": view.ended,
             }
             return offered.get(str(purpose), False)
         if action == "approve":
             return question is not None and question.wants_approval
+        if action == "approve_always":
+            return question is not None and question.kind in _LASTING
+        if action == "edit_plan":
+            return question is not None and question.kind == "plan"
         if action in ("pause", "resume"):
             return going and view.paused == (action == "resume")
         if action == "interrupt":
@@ -245,7 +273,7 @@ class RunScreen(RunBase):
             return
         text = message.text.strip()
         purpose = self._purpose
-        if not text and purpose != "reject":
+        if not text and purpose not in ("reject", "reject_always"):
             self.planner.say("Type something first; Esc closes.")
             return
         question = self.view.questions[0] if self.view.questions else None
@@ -260,7 +288,15 @@ class RunScreen(RunBase):
         elif purpose == "answer":
             self._command("answer", {"text": text, **about}, text)
         else:
-            self._command("reject", {"reason": text, **about}, text)
+            self._command(
+                "reject",
+                {
+                    "reason": text,
+                    **({"scope": "run"} if purpose == "reject_always" else {}),
+                    **about,
+                },
+                text,
+            )
         self._drafts.pop(purpose, None)
         message.prompt.clear()
         self._close_box()
@@ -272,13 +308,34 @@ class RunScreen(RunBase):
 
     def action_approve(self) -> None:
         """Allows what is asked, but not in the first half second that it is seen."""
+        self._approve({})
+
+    def action_approve_always(self) -> None:
+        """Allows it for the rest of the run."""
+        self._approve({"scope": "run"})
+
+    def _approve(self, more: dict[str, object]) -> None:
         question = self.view.questions[0] if self.view.questions else None
         if question is None:
             return
         if self.planner.clock.monotonic() - self._asked_at < GRACE_SECONDS:
             self.planner.say("Read it first, then press y again.")
             return
-        self._command("approve", {"question_id": question.id})
+        self._command("approve", {"question_id": question.id, **more})
+
+    def action_edit_plan(self) -> None:
+        """Edits the proposed plan; what is saved is approved, and runs."""
+        question = self.view.questions[0]
+
+        def edited(plan: Plan | None) -> None:
+            if plan is not None:
+                edit = {"plan": plan.model_dump(mode="json")}
+                self._command("approve", {"question_id": question.id, **edit}, "as edited")
+
+        self.planner.in_thread(
+            lambda gateway: gateway.plan_file(self.run_id),
+            lambda file: self.planner.edit_plan(cast("PlanFile", file), edited),
+        )
 
     def action_interrupt(self) -> None:
         """Stops the running action; the task goes on."""
