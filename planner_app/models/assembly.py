@@ -71,11 +71,6 @@ class Assembly:
         self.started = False
         """Something was given out."""
 
-    @property
-    def chars(self) -> int:
-        """Characters of text so far, reasoning not counted."""
-        return sum(map(len, self._text))
-
     def add_text(self, text: str) -> None:
         """A piece of content, which may hold tags."""
         self._count(text)

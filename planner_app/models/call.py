@@ -35,7 +35,8 @@ class Bounds:
     first_piece_s: float = 300.0
     """Seconds to the first piece; a model whose thoughts are hidden has the whole deadline."""
     idle_s: float = 90.0
-    """Seconds between two pieces, once one has come."""
+    """Seconds between two pieces, once one has come. A model that shows only a summary of its
+    thoughts, or nothing, is silent while it thinks on: it has `first_piece_s` each time."""
     max_chars: int = 4_000_000
     """Characters of a reply, reasoning included."""
 
@@ -111,6 +112,8 @@ class Call:
         self._price = price
         self._bounds = bounds
         self._on_delta = on_delta
+        shows_all = profile.reasoning_visible in ("full", "none")
+        self._idle_s = bounds.idle_s if shows_all else max(bounds.idle_s, bounds.first_piece_s)
         self._now: Callable[[], float] = asyncio.get_running_loop().time
         self._started = 0.0
         self._first_piece: float | None = None
@@ -183,7 +186,7 @@ class Call:
     async def _read(
         self, stream: _Stream, assembly: Assembly, scope: asyncio.Timeout, ends: float
     ) -> None:
-        idle, now = self._bounds.idle_s, self._now
+        idle, now = self._idle_s, self._now
         # Moving the timer at every token would cost more than reading it.
         grain = min(1.0, idle / 4)
         moved = breathed = 0.0
@@ -227,7 +230,7 @@ class Call:
             seconds = self._request.deadline_s
             return model_error("deadline", f"{self._place.model} was not done after {seconds:g} s")
         if assembly.started:
-            what = f"{self._place.server} sent nothing for {self._bounds.idle_s:g} s"
+            what = f"{self._place.server} sent nothing for {self._idle_s:g} s"
         else:
             what = f"{self._place.server} sent nothing in {self._bounds.first_piece_s:g} s"
         return model_error("timeout", what)

@@ -113,6 +113,27 @@ async def test_a_model_with_hidden_thoughts_may_be_silent_up_to_the_deadline(hea
     assert caught.value.kind == "timeout"
 
 
+@pytest.mark.parametrize(("name", "ends"), [(PLAIN, False), ("openai/claude-opus-4-8", True)])
+async def test_a_model_that_summarises_its_thoughts_may_fall_silent_between_two_pieces(
+    heard: Heard, name: str, ends: bool
+) -> None:
+    async def ponders(say: Say) -> None:
+        await say({"reasoning_content": "First I looked."})
+        await asyncio.sleep(0.4)
+        await say({"content": "Done."})
+        await say({"finish": "stop"})
+
+    client = real_client(bounds=Bounds(first_piece_s=10.0, idle_s=0.1))
+    async with serving(ponders) as (base, _):
+        call = client.complete(ask(name, api_base=base), heard.deltas.append)
+        if ends:
+            assert (await call).text == "Done."
+        else:
+            with pytest.raises(ModelError, match=r"sent nothing for 0\.1 s"):
+                await call
+    await client.aclose()
+
+
 @pytest.mark.parametrize("field", ["content", "reasoning_content"])
 async def test_text_that_repeats_a_phrase_without_end_is_ended(
     client: LiteLLMClient, heard: Heard, field: str
