@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from planner_app.domain.errors import KeyMissing
 from planner_app.domain.teams import provider_of
 from planner_app.models.litellm_client import LiteLLMOptions
 from planner_app.models.memory import Memory
@@ -17,8 +18,15 @@ def model_options(settings: Settings, keys: Mapping[str, str]) -> LiteLLMOptions
 
     def key_for(model: str) -> str | None:
         provider = provider_of(model)
-        names = () if provider is None else (provider.variable, *provider.other_variables)
-        return next((keys[name] for name in names if name in keys), None)
+        if provider is None:
+            return None
+        names = (provider.variable, *provider.other_variables)
+        if not (found := [keys[name] for name in names if name in keys]):
+            raise KeyMissing(
+                f"{model} needs {provider.variable}, and this process was started without it",
+                "set it, end the worker (planner worker stop), and do the run again: planner retry",
+            )
+        return found[0]
 
     return LiteLLMOptions(
         profiles=ProfileBook.load(settings.paths.profiles_file),

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from planner_app.domain.errors import BadInput
+from planner_app.domain.errors import BadInput, KeyMissing
 from planner_app.models.call import Bounds, Call
 from planner_app.models.faults import Place
 from planner_app.models.lite import litellm_if_loaded
@@ -48,7 +48,8 @@ class LiteLLMOptions:
     api_bases: Mapping[str, str] = field(default_factory=dict)
     """Address by model name, or by provider with its slash (`ollama_chat/`)."""
     key_for: Callable[[str], str | None] = _no_key
-    """The key for a model; None: litellm finds it in the environment."""
+    """The key for a model; None: litellm finds it in the environment. Raises KeyMissing where it
+    is known that there is none."""
     bounds: Bounds = field(default_factory=Bounds)
     """How long and how much a call waits for."""
     memory: Memory = field(default_factory=Memory)
@@ -105,13 +106,14 @@ class LiteLLMClient:
         return None if self._options.api_base(spec) else table_price(spec.name)
 
     def profile(self, spec: ModelSpec) -> Profile:
-        """The profile that the name gets, by what a probe found, with the person's own
+        """The profile that the name gets, by what a probe found, with the person's own `json` and
         `think_mode`, and the table's sizes of window and reply where it says nothing of them."""
         known = self._memory.recall(spec.name, self._options.api_base(spec))
         profile = known.fitted(self._options.profiles.find(spec.name))
         changes: dict[str, object] = {}
-        if "think_mode" in spec.options:
-            changes["think_mode"] = spec.options["think_mode"]
+        for name in ("think_mode", "json"):
+            if name in spec.options:
+                changes[name] = spec.options[name]
         listed = spec.name if self._options.api_base(spec) is None else ""
         num_ctx = spec.options.get("num_ctx", profile.extra.get("num_ctx"))
         if profile.context_window is None:
@@ -141,16 +143,27 @@ class LiteLLMClient:
             await module.close_litellm_async_clients()
 
     def _key(self, spec: ModelSpec) -> str | None:
-        key = self._options.key_for(spec.name)
-        # A server of one's own seldom wants a key, but the protocol's client insists on one.
+        try:
+            key = self._options.key_for(spec.name)
+        except KeyMissing as error:
+            # A server of one's own seldom wants a key, but the protocol's client insists on one.
+            if self._options.api_base(spec):
+                return "none"
+            raise model_error("auth", error.message, error.hint) from error
         return key or ("none" if self._options.api_base(spec) else None)
 
 
 def _check_address(place: Place) -> None:
-    base = place.api_base
+    base = place.address
     if base is None:
         return
     parts = urlsplit(base)
+    if parts.username is not None:
+        raise model_error(
+            "bad_request",
+            f"the address {place.server} of {place.model} comes with a name and a password",
+            "leave them out: the key goes into its provider's variable",
+        )
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise model_error(
             "bad_request",

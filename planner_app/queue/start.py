@@ -76,7 +76,7 @@ def make_way(queue: Queue, needs: Sequence[tuple[str, ...]], env: Mapping[str, s
             raise Missing(
                 f"the worker with pid {worker.pid} was started without {name}, and {busy}",
                 "end it with `planner worker stop` (its runs go on with the next worker, which "
-                "has this terminal's keys), or run the task here, without --background",
+                "has only this terminal's keys), or run the task here, without --background",
             )
         queue.ask_to_stop(worker.worker_id)
         _wait_until_gone(queue, worker.worker_id)
