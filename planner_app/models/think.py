@@ -31,7 +31,8 @@ _PAIRS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
 )
 _OPENERS = tuple((tag.lower(), closers) for tag, closers in _PAIRS)
-_PIECE = 16 * 1024
+_PIECE = 4 * 1024
+"""Characters looked at in one go: what is left of them is copied after each block."""
 _LONGEST_OPEN = max(len(tag) for tag, _ in _PAIRS)
 _BLANK = (
     " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
@@ -101,9 +102,10 @@ class ThinkSplitter:
         if self._state == "text":
             return [Delta("text", chunk)] if chunk else []
         out: list[Delta] = []
-        self._buffer += chunk
-        while self._step(out):
-            pass
+        for at in range(0, len(chunk), _PIECE):
+            self._buffer += chunk[at : at + _PIECE]
+            while self._step(out):
+                pass
         return out
 
     def finish(self) -> list[Delta]:
@@ -182,9 +184,7 @@ class Split:
 def split_think(text: str, mode: SplitMode = "auto") -> Split:
     """Split a reply that is there as a whole."""
     splitter = ThinkSplitter(mode)
-    # In pieces, since what is left is copied after each block of reasoning.
-    pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
-    deltas = [delta for piece in pieces for delta in splitter.feed(piece)] + splitter.finish()
+    deltas = splitter.feed(text) + splitter.finish()
     return Split(
         reasoning="".join(delta.text for delta in deltas if delta.kind == "reasoning"),
         text="".join(delta.text for delta in deltas if delta.kind == "text"),
