@@ -122,12 +122,16 @@ class Sessions:
 
     async def _opened(self, spec: SessionSpec, answer: ToolHandler) -> Session:
         """A new sandbox. An engine that gives no answer may be restarting: it is waited for."""
+        patience = sum(ENGINE_PAUSES)
+        until = time.monotonic() + patience
         for number, pause in enumerate(ENGINE_PAUSES):
             try:
                 return await self._launcher.open(spec, answer)
             except EngineMissing as error:
+                if time.monotonic() + pause > until:  # it took its time to say nothing
+                    raise
                 if number == 0:
-                    text = f"{error.message}; it is waited for, {sum(ENGINE_PAUSES):.0f} s at most"
+                    text = f"{error.message}; it is waited for, {patience:.0f} s at most"
                     note = NoteAdded(text=text[:500])
                     await self._log.append(note.draft(step_id=spec.step_id, attempt=spec.attempt))
                 await asyncio.sleep(pause)

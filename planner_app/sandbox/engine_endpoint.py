@@ -19,6 +19,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+UNKNOWN_CONTEXT = "context:"
 PING_SECONDS = 3.0
 MAX_ANSWER = 1_000_000
 
@@ -44,7 +45,8 @@ class Endpoint:
     @property
     def is_tls(self) -> bool:
         """Whether a TCP connection to it is encrypted."""
-        return self.certificates is not None or self.url.startswith("https://")
+        scheme = urlsplit(self.url).scheme
+        return scheme == "https" or (scheme == "tcp" and self.certificates is not None)
 
     def certificate(self, name: str) -> Path | None:
         """A file of the certificates' folder; None when it is not there."""
@@ -123,6 +125,8 @@ def _connection(endpoint: Endpoint, seconds: float) -> http.client.HTTPConnectio
     parts = urlsplit(endpoint.url)
     if parts.scheme == "unix":
         return _UnixConnection(parts.path, seconds)
+    if endpoint.url.startswith(UNKNOWN_CONTEXT):
+        raise ValueError(f"there is no such context in {_client_folder()}")
     if parts.scheme == "ssh":
         raise ValueError("engines are not reached by ssh; forward its socket to a local one")
     if parts.scheme not in {"tcp", "http", "https"} or not parts.hostname:
@@ -191,7 +195,7 @@ def _endpoint_of_context(name: str, *, chosen: bool) -> Endpoint:
         told = meta["Endpoints"]["docker"]
         host, verify = str(told["Host"]), told.get("SkipTLSVerify") is not True
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Endpoint(f"context:{name}", origin)  # pinged in vain, and so named in the error
+        return Endpoint(f"{UNKNOWN_CONTEXT}{name}", origin)  # pinged in vain, and then named
     certificates = contexts / "tls" / folder / "docker"
     if not certificates.is_dir() and (verify or not host.startswith("tcp://")):
         return Endpoint(host, origin)

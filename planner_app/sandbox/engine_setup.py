@@ -149,7 +149,8 @@ def _apt(command: list[str]) -> AptResult:
 
 def _state_of(endpoint: Endpoint, answer: Ping) -> EngineState:
     if answer.kind == "ok":
-        return EngineState(True, endpoint.url, version=answer.version)
+        version = f"{answer.version} (Podman)" if answer.is_podman else answer.version
+        return EngineState(True, endpoint.url, version=version)
     if answer.kind == "denied":
         fix = "run as root, or join the engine's group: usermod -aG docker $USER, then log in again"
     elif endpoint.is_default:

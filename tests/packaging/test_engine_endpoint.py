@@ -54,6 +54,9 @@ def test_tls_certificates_are_found(client_folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("DOCKER_HOST", "tcp://near:2376")
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     assert find_endpoint().certificates == client_folder
+    assert find_endpoint().is_tls
+    monkeypatch.setenv("DOCKER_HOST", "unix:///near.sock")
+    assert not find_endpoint().is_tls, "a socket has no use for them"
 
 
 def test_a_context_may_have_certificates_or_none(client_folder: Path) -> None:
@@ -85,6 +88,7 @@ def test_a_context_that_does_not_exist_is_named(
     answer = ping(find_endpoint())
     assert answer.kind == "silent"
     assert "gone" in answer.why
+    assert f"no such context in {client_folder}" in answer.why
 
 
 @pytest.mark.parametrize("text", ["", "not json", "[]", '{"currentContext": 3}'])
