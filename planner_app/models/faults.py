@@ -106,11 +106,16 @@ class Place:
         return f"Place({self.model!r}, {self.api_base!r})"
 
     @property
-    def server(self) -> str:
-        """Who is to blame, in words; litellm takes the address from the environment, too."""
+    def address(self) -> str | None:
+        """Where its server is; litellm takes that from the environment, too. None: it knows."""
         provider = self.model.partition("/")[0].upper()
         named = (os.environ.get(f"{provider}_{ending}") for ending in ("API_BASE", "BASE_URL"))
-        address = self.api_base or next(filter(None, named), None)
+        return self.api_base or next(filter(None, named), None)
+
+    @property
+    def server(self) -> str:
+        """Who is to blame, in words."""
+        address = self.address
         return _without_secrets(address) if address else f"the provider of {self.model}"
 
 

@@ -86,6 +86,9 @@ async def complete_with_retry(
             number += 1
             wait = _wait(error, number, policy, rng)
             if not error.retryable or number > policy.max_retries or wait >= tries.left_s:
+                if number > 1:
+                    error.message += f", {number} times"
+                    error.hint = error.hint or "try again later, or name fallbacks in the team"
                 raise
             if error.kind == "rate_limited":
                 tries.hold_all_back(wait)
