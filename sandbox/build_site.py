@@ -28,6 +28,61 @@ FONT_FAMILIES = (
 )
 """matplotlib asks each in turn for a glyph; the image's base holds them all."""
 MATPLOTLIB_CACHE = Path("/opt/matplotlib")
+FALLBACKS = {
+    "font_manager.py": """
+
+# Added by the sandbox image: whatever fonts the code names, present or not, the image's own stand
+# in for the glyphs that those lack. That most of them have one weight only is no news to anybody,
+# and that a named one is missing is news once.
+_find_named = FontManager._find_fonts_by_props
+
+
+def _find_with_fallbacks(self, prop, fontext="ttf", *args, **kwargs):
+    found = _find_named(self, prop, fontext, *args, **kwargs)
+    if fontext == "ttf":
+        alike = FontProperties._from_any(prop)
+        for like in (alike, FontProperties(size=alike.get_size())):
+            for family in {families!r}:
+                other = like.copy()  # what was asked for once is a key of a cache
+                other.set_family(family)
+                path = self.findfont(other, fontext, fallback_to_default=False)
+                if path not in found:
+                    found.append(path)
+    return found
+
+
+_told = set()
+
+
+def _is_news(record):
+    text = record.getMessage()
+    known = text in _told or "find font weight" in text
+    _told.add(text)
+    return not known
+
+
+FontManager._find_fonts_by_props = _find_with_fallbacks
+_log.addFilter(_is_news)
+""",
+    "_mathtext.py": """
+
+# Added by the sandbox image: words beside a formula may be of any script.
+_get_own_glyph = UnicodeFonts._get_glyph
+
+
+def _get_glyph_with_fallbacks(self, fontname, font_class, sym):
+    if len(sym) == 1 and not self._fonts["default"].get_char_index(ord(sym)):
+        for family in {families!r}:
+            font = get_font(findfont(family))
+            if font.get_char_index(ord(sym)):
+                return font, ord(sym), False
+    return _get_own_glyph(self, fontname, font_class, sym)
+
+
+UnicodeFonts._get_glyph = _get_glyph_with_fallbacks
+""",
+}
+"""Module of matplotlib to what is written at its end."""
 
 
 def put_on_path(site: Path) -> None:
@@ -53,6 +108,9 @@ def prepare_matplotlib(site: Path) -> None:
     if count != 1:
         raise SystemExit("matplotlib's defaults have no font.family line any more")
     defaults.write_text(changed, encoding="utf-8")
+    for name, text in FALLBACKS.items():
+        with (site / "matplotlib" / name).open("a", encoding="utf-8") as module:
+            module.write(text.format(families=FONT_FAMILIES))
     MATPLOTLIB_CACHE.mkdir()
     find_fonts = "from matplotlib.font_manager import fontManager"
     environment = {**os.environ, "MPLCONFIGDIR": str(MATPLOTLIB_CACHE)}
@@ -92,13 +150,14 @@ def main() -> None:
     site = Path(sys.argv[1])
     put_on_path(site)
     prepare_system()
+    prepare_matplotlib(site)
     compileall.compile_dir(
         site,
         quiet=2,  # some packages carry templates that are not Python
         workers=0,
+        force=True,
         invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
     )
-    prepare_matplotlib(site)
 
 
 if __name__ == "__main__":

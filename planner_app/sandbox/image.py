@@ -211,6 +211,7 @@ class _Builder:
 
     def _extra_packages(self) -> None:
         from planner_app.sandbox.image_base import PYTHON_VERSION
+        from planner_app.sandbox.image_build import name_also
         from planner_app.sandbox.image_wheels import install_extra
 
         if not self._layers.packages:
@@ -219,7 +220,10 @@ class _Builder:
         target = self._folder / "extra"
         target.mkdir()
         requirements = self._sandbox / "requirements.txt"
-        install_extra(self._layers.packages, requirements, target, self._arch(), PYTHON_VERSION)
+        wanted = self._layers.packages
+        if not install_extra(wanted, requirements, target, self._arch(), PYTHON_VERSION):
+            name_also(self._client, self._layers.site, self._layers.extra)  # all are bundled
+            return
         self._packages_layer("extra", self._layers.site, self._layers.extra, target, "/opt/extra")
 
     def _packages_layer(self, part: str, below: str, tag: str, site: Path, inside: str) -> None:

@@ -57,6 +57,13 @@ def has_image(client: DockerClient, tag: str) -> bool:
     return True
 
 
+def name_also(client: DockerClient, tag: str, other: str) -> None:
+    """Give an image a second name."""
+    repository, _, version = other.rpartition(":")
+    with engine_errors(f"the sandbox image {tag} cannot be named {other}"):
+        client.api.tag(tag, repository, version)
+
+
 def architecture(client: DockerClient) -> str:
     """The engine's architecture in Go's words: amd64, arm64, ..."""
     with engine_errors("cannot ask the engine for its architecture"):

@@ -47,13 +47,20 @@ def checked_packages(packages: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({package.strip() for package in packages}))
 
 
+class _UvFailed(Exception):
+    """Its argument is what uv said, as one line."""
+
+
 def install_bundled(requirements: Path, target: Path, arch: str, python: str) -> None:
     """Put the bundled packages, pinned and checked by hash, into the folder `target`."""
-    _uv(
-        "pip", "install", "--require-hashes", "--target", str(target),
-        *_for_image(arch, python), "-r", str(requirements),
-        folder=target.parent,
-    )  # fmt: skip
+    try:
+        _uv(
+            "pip", "install", "--require-hashes", "--target", str(target),
+            *_for_image(arch, python), "-r", str(requirements),
+            folder=target.parent,
+        )  # fmt: skip
+    except _UvFailed as failed:
+        raise _not_to_be_had(failed) from None
     unneeded = [target / "pyarrow" / "include"]
     for package in PACKAGES_WITH_TESTS:
         unneeded += sorted((target / package).rglob("tests"))
@@ -66,9 +73,23 @@ def install_extra(
 ) -> bool:
     """Put what `packages` need beyond the bundled ones into `target`; False when that is nothing.
 
-    Versions are chosen to fit the bundled ones. Raises ImageMissing when that cannot be, or when
-    a package does not exist.
+    Versions are chosen to fit the bundled ones. Raises BadInput when that cannot be, when a
+    package does not exist or has no wheel, ImageMissing when the index gives no answer.
     """
+    try:
+        return _install_extra(packages, requirements, target, arch, python)
+    except _UvFailed as failed:
+        why = _unsolvable(str(failed))
+        if why is None:
+            raise _not_to_be_had(failed) from None
+        raise BadInput(
+            f"[sandbox] packages: {why}", "correct it there; images that are built stay as they are"
+        ) from None
+
+
+def _install_extra(
+    packages: Sequence[str], requirements: Path, target: Path, arch: str, python: str
+) -> bool:
     wanted = target.parent / "wanted.in"
     wanted.write_text("".join(f"{package}\n" for package in packages))
     chosen = _uv(
@@ -125,13 +146,27 @@ def _uv(*arguments: str, folder: Path) -> str:
     except subprocess.TimeoutExpired as error:
         raise ImageMissing("the sandbox's packages did not come in 15 minutes", _HINT) from error
     if done.returncode != 0:
-        raise ImageMissing(
-            f"the sandbox's packages cannot be had: {_complaint(done.stderr)}", _HINT
-        )
+        raise _UvFailed(_complaint(done.stderr))
     return done.stdout
+
+
+def _not_to_be_had(failed: _UvFailed) -> ImageMissing:
+    return ImageMissing(f"the sandbox's packages cannot be had: {str(failed)[:400]}", _HINT)
+
+
+def _unsolvable(said: str) -> str | None:
+    """What is wrong with the wanted packages, from uv's words; None: something else is."""
+    if "No solution found" not in said:
+        return None
+    if found := re.search(r"(\S+) was not found in the package registry", said):
+        return f"there is no package {found[1]!r}"
+    if found := re.search(r"(?:all versions of )?(\S+) ha(?:ve|s) no (?:usable )?wheels?\b", said):
+        return f"{found[1]!r} has no wheel for the sandbox's Python, and nothing is built there"
+    why = re.sub(r"^.*?\bBecause ", "", said).partition(", we can conclude")[0]
+    return f"no versions go together, because {why}"[:400]
 
 
 def _complaint(stderr: str) -> str:
     """uv's drawing of a problem, as one line."""
     words = re.sub(r"[^\x20-\x7e]", " ", stderr)
-    return " ".join(words.split())[:400] or "uv said nothing"
+    return " ".join(words.split()) or "uv said nothing"
