@@ -345,7 +345,7 @@ def unknown_ids(text: str, known: Collection[int]) -> list[int]:
 
 
 MAX_MARKER = 999
-_INDEX = re.compile(r"(?<=[\w)\]])\[\d[^\]\n]{0,60}\](?!\()")
+_INDEX = re.compile(r"(?<=[\w)])(?:\[\d[^\]\n]{0,60}\])+(?!\()")
 
 
 def _cited(text: str) -> list[int]:

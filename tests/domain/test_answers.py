@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner_app.domain.answers import answer_problems, composed_answer, fitted
+from planner_app.domain.answers import answer_problems, composed_answer, fitted, with_marks
 from planner_app.domain.catalogue import AnswerDrafted, StepReported
 from planner_app.domain.events import MAX_DATA_BYTES
 from planner_app.domain.move_steps import report_answer
@@ -37,6 +37,10 @@ def test_an_answer_whose_claims_cite_what_exists_goes_on() -> None:
         (Answer(text="so", claims=[Claim(text="x")]), "'x' has no source id"),
         (Answer(text="so", claims=[Claim(text="x", source_ids=[1, 7])]), "cites [7], which does"),
         (Answer(text="so"), "has no claims"),
+        (
+            Answer(text="so [8]", claims=[Claim(text="x", source_ids=[1])]),
+            "the text cites [8], which does not exist",
+        ),
     ],
 )
 def test_what_an_answer_lacks_is_named(answer: Answer, said: str) -> None:
@@ -122,3 +126,13 @@ def test_a_cut_text_begins_like_the_whole_and_takes_no_more_than_it_may(
 def test_a_reason_leaves_room_for_what_else_its_event_says() -> None:
     assert brief("too dear") == "too dear"
     assert json_bytes(brief("漢" * 50_000)) <= MAX_DATA_BYTES // 8
+
+
+def test_an_answer_without_markers_gets_those_of_its_claims_where_they_are_said() -> None:
+    claims = [
+        Claim(text="It is tall.", source_ids=[1, 2]),
+        Claim(text="Nowhere in the text", source_ids=[3]),
+    ]
+    marked = with_marks(Answer(text="It is tall. It is old.", claims=claims))
+    assert marked.text == "It is tall [1][2]. It is old. [3]"
+    assert with_marks(marked) == marked
