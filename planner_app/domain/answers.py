@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from planner_app.domain.citations import cited_ids, unknown_ids
 from planner_app.domain.plan import Answer, Claim
@@ -55,14 +55,14 @@ def marks(numbers: Iterable[int]) -> str:
     return ", ".join(f"[{n}]" for n in numbers)
 
 
-def with_marks(answer: Answer) -> Answer:
-    """The answer with `[n]` in its text where only its claims name their sources.
+def with_marks(answer: Answer, known: Collection[int]) -> Answer:
+    """The answer with `[n]` in its text where only its claims name their (known) sources.
 
     Behind the claim where the text holds it, else at the text's end.
     """
     text = answer.text
     for claim in answer.claims:
-        missing = [n for n in claim.source_ids if n not in cited_ids(text)]
+        missing = [n for n in claim.source_ids if n in known and n not in cited_ids(text)]
         if not missing:
             continue
         said = claim.text.strip().rstrip(".")

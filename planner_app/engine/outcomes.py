@@ -111,7 +111,7 @@ class Outcomes:
 
     async def drafted(self, answer: Answer) -> list[EventDraft]:
         """The facts that an answer is there, and where its quotes stand."""
-        answer = with_marks(answer)
+        answer = with_marks(answer, self._log.state.sources)
         whole = answer.model_dump_json().encode("utf-8", "replace")
         sha = (await self._log.put(whole))[0]
         number = self._log.state.answer_number + 1

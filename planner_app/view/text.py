@@ -268,12 +268,11 @@ def unverified_lines(view: RunView, text: str, *, claims: bool = True) -> list[s
     answer = view.answer
     if answer is None:
         return []
-    lines = []
-    if claims:
-        troubles = [(claim, claim.trouble(view.source_numbers)) for claim in answer.claims]
-        lines += [f"{claim.text} ({trouble})" for claim, trouble in troubles if trouble]
+    troubled = {c.text: c.trouble(view.source_numbers) for c in answer.claims}
+    troubled = {text: trouble for text, trouble in troubled.items() if trouble}
+    lines = [f"{text} ({trouble})" for text, trouble in troubled.items()] if claims else []
     lines += [f"[{n}] is no source of this run" for n in unknown_ids(text, view.source_numbers)]
-    return lines + [problem for problem in answer.problems if problem not in lines]
+    return lines + [problem for problem in answer.problems if problem not in troubled]
 
 
 def source_lines(view: RunView, numbers: Sequence[int]) -> list[str]:

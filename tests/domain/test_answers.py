@@ -131,8 +131,8 @@ def test_a_reason_leaves_room_for_what_else_its_event_says() -> None:
 def test_an_answer_without_markers_gets_those_of_its_claims_where_they_are_said() -> None:
     claims = [
         Claim(text="It is tall.", source_ids=[1, 2]),
-        Claim(text="Nowhere in the text", source_ids=[3]),
+        Claim(text="Nowhere in the text", source_ids=[3, 99]),
     ]
-    marked = with_marks(Answer(text="It is tall. It is old.", claims=claims))
+    marked = with_marks(Answer(text="It is tall. It is old.", claims=claims), {1, 2, 3})
     assert marked.text == "It is tall [1][2]. It is old. [3]"
-    assert with_marks(marked) == marked
+    assert with_marks(marked, {1, 2, 3}) == marked
