@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 
-from planner_app.models.prices import Price
+from planner_app.models.prices import Price, Step
 
 SOON = timedelta(days=60)
 """How long before a model is withdrawn people are warned."""
@@ -57,23 +57,19 @@ def _entry(model: str) -> Mapping[str, object] | None:
 def table_price(model: str) -> Price | None:
     """The price of a model by its litellm name; None when the table does not know it."""
     entry = _entry(model)
-    if entry is None:
+    rates = [] if entry is None else _tiers(entry) or _flat(entry)
+    if not rates:
         return None
-    first, second = _usd(entry, "input_cost_per_token"), _usd(entry, "output_cost_per_token")
-    if first is None or second is None:
-        return None
-    if not first and not second and not model.endswith((":free", "/free")):
+    first, *dearer = rates
+    if not first.input and not first.output and not model.endswith((":free", "/free")):
         return None  # the table writes nothing for what it does not know
-    cached = _usd(entry, "cache_read_input_token_cost")
     return Price(
-        input_usd_per_mtok=first,
-        output_usd_per_mtok=second,
-        cached_usd_per_mtok=_usd(entry, "input_cost_per_token_cache_hit")
-        if cached is None
-        else cached,
-        reasoning_usd_per_mtok=_usd(entry, "output_cost_per_reasoning_token"),
+        input_usd_per_mtok=first.input,
+        output_usd_per_mtok=first.output,
+        cached_usd_per_mtok=first.cached,
+        reasoning_usd_per_mtok=first.reasoning,
         source="table",
-        steps=_steps(entry),
+        steps=tuple(sorted(dearer, key=lambda step: step.above)),
     )
 
 
@@ -153,21 +149,44 @@ def _size(model: str, key: str) -> int | None:
     return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def _steps(entry: Mapping[str, object]) -> tuple[tuple[int, float, float, float | None], ...]:
-    """Dearer rates for long prompts: (above how many tokens, input, output, cached), rising."""
-    steps = []
+def _tiers(entry: Mapping[str, object]) -> list[Step]:
+    """The rates of an entry that is priced by ranges of prompt tokens."""
+    tiers = entry.get("tiered_pricing")
+    found = []
+    for tier in tiers if isinstance(tiers, list) else []:
+        bounds = tier.get("range")
+        if isinstance(bounds, list) and (step := _step(tier, "", int(bounds[0]))) is not None:
+            found.append(step)
+    return found
+
+
+def _flat(entry: Mapping[str, object]) -> list[Step]:
+    """An entry's rates: the plain ones first, then those above a number of tokens."""
+    plain = _step(entry, "", 0)
+    if plain is None:
+        return []
+    found = [plain]
     prefix, suffix = "input_cost_per_token_above_", "k_tokens"
     for key in entry:
         size = key.removeprefix(prefix).removesuffix(suffix)
-        if not (key.startswith(prefix) and key.endswith(suffix) and size.isdigit()):
-            continue
-        given = _usd(entry, key)
-        taken = _usd(entry, f"output_cost_per_token_above_{size}{suffix}")
-        cached = _usd(entry, f"cache_read_input_token_cost_above_{size}{suffix}")
-        base = _usd(entry, "output_cost_per_token")
-        if given is not None:
-            steps.append((int(size) * 1000, given, taken or base or 0.0, cached))
-    return tuple(sorted(steps))
+        if key.startswith(prefix) and key.endswith(suffix) and size.isdigit():
+            step = _step(entry, f"_above_{size}{suffix}", int(size) * 1000)
+            found += [step] if step is not None else []
+    return found
+
+
+def _step(entry: Mapping[str, object], ending: str, above: int) -> Step | None:
+    given = _usd(entry, f"input_cost_per_token{ending}")
+    taken = _usd(entry, f"output_cost_per_token{ending}")
+    if taken is None and ending:
+        taken = _usd(entry, "output_cost_per_token")
+    if given is None or taken is None:
+        return None
+    cached = _usd(entry, f"cache_read_input_token_cost{ending}")
+    if cached is None and not ending:
+        cached = _usd(entry, "input_cost_per_token_cache_hit")
+    reasoning = _usd(entry, f"output_cost_per_reasoning_token{ending}")
+    return Step(above, given, taken, cached, reasoning)
 
 
 def _usd(entry: Mapping[str, object], key: str) -> float | None:

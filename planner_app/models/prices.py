@@ -14,6 +14,18 @@ _PER = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """Rates for prompts over a length, in US dollars for a million tokens."""
+
+    above: int
+    """Tokens of the prompt."""
+    input: float
+    output: float
+    cached: float | None = None
+    reasoning: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
     """US dollars for a million tokens of one model."""
 
@@ -27,8 +39,8 @@ class Price:
     """For a million completion tokens of reasoning; None: as other completion tokens."""
     source: PriceSource = "settings"
     """Who said so: the settings, or litellm's table."""
-    steps: tuple[tuple[int, float, float, float | None], ...] = ()
-    """Dearer rates for long prompts: (above how many tokens, input, output, cached), rising."""
+    steps: tuple[Step, ...] = ()
+    """Dearer rates for long prompts, rising."""
 
     def cost(
         self,
@@ -39,23 +51,30 @@ class Price:
     ) -> float:
         """US dollars for one call. `cached_tokens` are part of `prompt_tokens`, and
         `reasoning_tokens` of `completion_tokens`."""
-        given, taken, cached_rate = self._rates(prompt_tokens)
+        given, taken, cached_rate, thought_rate = self._rates(prompt_tokens)
         cached = max(0, min(cached_tokens, prompt_tokens))
         thought = max(0, min(reasoning_tokens, completion_tokens))
-        thought_rate = taken if self.reasoning_usd_per_mtok is None else self.reasoning_usd_per_mtok
         prompt = (prompt_tokens - cached) * given + cached * cached_rate
         completion = (completion_tokens - thought) * taken + thought * thought_rate
         return (prompt + completion) / _PER
 
     def worst_case(self, prompt_tokens: int, max_tokens: int) -> float:
         """US dollars that a call can cost at most: the whole output used, all at the dearest."""
-        given, taken, cached = self._rates(prompt_tokens)
-        dearest = max(taken, self.reasoning_usd_per_mtok or 0.0)
-        return (prompt_tokens * max(given, cached) + max_tokens * dearest) / _PER
+        given, taken, cached, thought = self._rates(prompt_tokens)
+        return (prompt_tokens * max(given, cached) + max_tokens * max(taken, thought)) / _PER
 
-    def _rates(self, prompt_tokens: int) -> tuple[float, float, float]:
-        """Input, output and cached input for a prompt of this length."""
-        first = (0, self.input_usd_per_mtok, self.output_usd_per_mtok, self.cached_usd_per_mtok)
-        reached = [step for step in self.steps if prompt_tokens > step[0]]
-        _, given, taken, cached = reached[-1] if reached else first
-        return given, taken, given if cached is None else cached
+    def _rates(self, prompt_tokens: int) -> tuple[float, float, float, float]:
+        """Input, output, cached input and reasoning for a prompt of this length."""
+        rates = Step(
+            0,
+            self.input_usd_per_mtok,
+            self.output_usd_per_mtok,
+            self.cached_usd_per_mtok,
+            self.reasoning_usd_per_mtok,
+        )
+        for step in self.steps:
+            if prompt_tokens > step.above:
+                rates = step
+        cached = rates.input if rates.cached is None else rates.cached
+        thought = rates.output if rates.reasoning is None else rates.reasoning
+        return rates.input, rates.output, cached, thought

@@ -39,7 +39,7 @@ from planner_app.models.price_table import (
     table_price,
     withdrawal,
 )
-from planner_app.models.prices import Price
+from planner_app.models.prices import Price, Step
 from planner_app.models.retry import RetryPolicy, complete_with_retry
 from planner_app.models.tokens import estimate_tokens
 from tests.models.calls import Heard, ask, real_client
@@ -153,12 +153,12 @@ def test_a_price_counts_cached_tokens_apart() -> None:
 
 @given(st.integers(0, 10**7), st.integers(0, 10**6), st.integers(0, 10**7))
 def test_the_worst_case_is_never_exceeded(prompt: int, completion: int, cached: int) -> None:
-    price = Price(2.0, 10.0, 0.5, steps=((200_000, 4.0, 18.0, None),))
+    price = Price(2.0, 10.0, 0.5, steps=(Step(200_000, 4.0, 18.0),))
     assert price.cost(prompt, completion, cached) <= price.worst_case(prompt, completion) + 1e-12
 
 
 def test_a_long_prompt_costs_the_dearer_rate() -> None:
-    price = Price(2.0, 10.0, steps=((200_000, 4.0, 18.0, None),))
+    price = Price(2.0, 10.0, steps=(Step(200_000, 4.0, 18.0),))
     assert price.cost(200_001, 0) == pytest.approx(200_001 * 4 / 1e6)
 
 
@@ -204,7 +204,15 @@ def test_a_price_of_nothing_in_the_table_is_no_price_unless_the_name_says_free()
     assert table_price("sample_spec") is None
     bedrock = table_price("bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0")
     assert bedrock is not None
-    assert bedrock.steps
+    assert [step.above for step in bedrock.steps] == [200_000]
+
+
+def test_prices_by_ranges_of_the_prompt_are_read() -> None:
+    qwen = table_price("dashscope/qwen3-coder-plus")
+    assert qwen is not None
+    assert qwen.cost(1_000_000, 0) > qwen.cost(200_000, 0) * 5
+    assert [step.above for step in qwen.steps] == sorted(step.above for step in qwen.steps)
+    assert qwen.steps[0].above == 32_000
 
 
 def test_listed_prices_are_known_without_importing_litellm() -> None:
