@@ -19,6 +19,8 @@ from planner_app.models.lenient import MAX_DEPTH, LenientError, LenientReader, R
 
 # No object begins with another bracket: `{{` of a template is read from its second.
 _OPENER = re.compile(r"[{\uff5b](?!\s*[{\[])|[\[\uff3b]")
+_BRACKET = re.compile(r"[{}\[\]\uff5b\uff5d\uff3b\uff3d]")
+_OPENER_OF_LINE = re.compile(r"^[{\[]", re.MULTILINE)
 _STRICT_FAILURES = 64
 """Each failure makes json count the lines before it; after this many only the lenient reader
 goes on, which keeps the whole linear."""
@@ -102,9 +104,9 @@ class Places:
 
     def begin_object(self, text: str, start: int, end: int) -> bool:
         """Whether an object with a wanted key and its colon begins here; it was read up to `end`,
-        and a mark or two may be missing in it."""
-        closer = text.find("}", end - 1, end + _LOOKED_AHEAD)
-        return _any_between(self.keys, start, end + _LOOKED_AHEAD if closer < 0 else closer)
+        and goes on to the next bracket at least."""
+        bracket = _BRACKET.search(text, end, end + _LOOKED_AHEAD)
+        return _any_between(self.keys, start, bracket.start() if bracket else end + _LOOKED_AHEAD)
 
 
 def _any_between(places: list[int], start: int, end: int) -> bool:
@@ -175,6 +177,7 @@ class _Walk:
         self.places = names.found_in(text)
         self.work = min(_WORK_FACTOR * len(text) + 10_000, _MOST_WORK)
         self.failures = 0
+        self.closers: dict[int, int] | None = None
         self.stopped: dict[int, _Failure | None] = {}
         """Brackets from which nothing can be read, as an earlier attempt has shown: it was inside
         them when it failed, or (None) when the text ended."""
@@ -216,17 +219,15 @@ class _Walk:
         reader = self.reader
         if start in self.stopped:
             failure = self.stopped.pop(start)
-            return self._unreadable(start, failure) if failure else None, start + 1
+            return self._unreadable(start, failure) if failure else (None, start + 1)
         try:
             reading = reader.read(start)
         except LenientError as error:
             reached = max(error.at, start + 1)
             self.work -= reached - start + _READING_COSTS
-            if error.reason == "depth":
-                return Unreadable(start, "depth", str(error)), reached
             failure = _Failure(error.reason, str(error), reached)
             self.stopped.update(dict.fromkeys(reader.open[1:], failure))
-            return self._unreadable(start, failure), start + 1
+            return self._unreadable(start, failure)
         self.work -= reading.end - start + _READING_COSTS
         named = self.places.stand_in(start, reading.end)
         if reading.truncated and not named:
@@ -243,11 +244,31 @@ class _Walk:
         )
         return candidate, max(reading.end, start + 1)
 
-    def _unreadable(self, start: int, failure: _Failure) -> Unreadable | None:
-        """The place, if an object with wanted keys begins there."""
-        if not self.places.begin_object(self.text, start, failure.reached + 1):
-            return None
-        return Unreadable(start, failure.reason, failure.message)
+    def _unreadable(self, start: int, failure: _Failure) -> tuple[Unreadable | None, int]:
+        """The place, if an object with wanted keys begins there or it is too deep, and where to go
+        on: behind it, since what stands inside is a part of the answer and not the answer."""
+        deep = failure.reason == "depth"
+        if not deep and not self.places.begin_object(self.text, start, failure.reached):
+            return None, start + 1
+        if self.closers is None:
+            self.closers = _closers(self.text)
+        end = self.closers.get(start)
+        if end is None:
+            line = _OPENER_OF_LINE.search(self.text, failure.reached)
+            end = line.start() if line else len(self.text)
+        return Unreadable(start, failure.reason, failure.message), max(end, failure.reached)
+
+
+def _closers(text: str) -> dict[int, int]:
+    """Position after the bracket that closes each bracket, strings not told apart."""
+    found: dict[int, int] = {}
+    left: list[int] = []
+    for mark in _BRACKET.finditer(text):
+        if mark.group() in "{[\uff5b\uff3b":
+            left.append(mark.start())
+        elif left:
+            found[left.pop()] = mark.end()
+    return found
 
 
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"

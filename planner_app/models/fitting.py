@@ -18,6 +18,8 @@ Model = TypeVar("Model", bound=BaseModel)
 _MAX_UNWRAPS = 4
 _MAX_LOOKED_INTO = 1_000
 """Members of a wrapping that are looked into."""
+_CALL_GIVEN = ("arguments", "parameters", "input")
+_CALL_KEYS = frozenset({"name", "type", "id", *_CALL_GIVEN})
 _MAX_MENDINGS = 3
 _MAX_MENDED = 1_000
 """Faults in one value, above which none is mended."""
@@ -115,7 +117,7 @@ def _variants(value: JsonValue, schema: type[BaseModel], left: int) -> Iterator[
             yield from _variants(_cleaned(inner), schema, left - 1)
     elif isinstance(value, list) and len(value) == 1:
         yield from _variants(value[0], schema, left - 1)
-    elif isinstance(value, dict) and len(value) == 1:
+    elif isinstance(value, dict) and len(value) == 1 and not field_names(schema) & set(value):
         yield from _variants(next(iter(value.values())), schema, left - 1)
     elif names := field_names(schema):
         yield from _only_fitting(value, names, required_names(schema))
@@ -124,7 +126,10 @@ def _variants(value: JsonValue, schema: type[BaseModel], left: int) -> Iterator[
 def _only_fitting(
     value: JsonValue, names: frozenset[str], required: frozenset[str]
 ) -> Iterator[JsonValue]:
-    """`{"name": "act", "arguments": {...}}`: the one object inside that has what is required."""
+    """`{"name": "act", "arguments": {...}}`: the one object inside that has what is required.
+
+    An object that has some of the wanted keys is not looked into: its parts are not the answer.
+    """
     fitting: list[JsonValue] = []
     level: list[JsonValue] = [value]
     looked = 0
@@ -133,16 +138,27 @@ def _only_fitting(
         for written in level:
             item = _decoded(written) if isinstance(written, str) else written
             if isinstance(item, dict):
-                if depth and names & set(item) and required <= set(item):
-                    fitting.append(item)
-                else:
+                given = _arguments(item, names)
+                if given is not None:
+                    below.append(given)
+                elif not names & set(item):
                     below.extend(item.values())
+                elif depth and required <= set(item):
+                    fitting.append(item)
             elif isinstance(item, list):
                 below.extend(item)
         level = below[: _MAX_LOOKED_INTO - looked]
         looked += len(level)
     if len(fitting) == 1:
         yield fitting[0]
+
+
+def _arguments(value: dict[str, JsonValue], names: frozenset[str]) -> JsonValue:
+    """What a call of a tool is given, where the schema itself may have a key `name`; or None."""
+    if not {"name"} <= set(value) <= _CALL_KEYS:
+        return None
+    given = [value[key] for key in _CALL_GIVEN if key in value and key not in names]
+    return given[0] if len(given) == 1 else None
 
 
 def _decoded(text: str) -> JsonValue:
