@@ -107,6 +107,13 @@ Address = Annotated[str, AfterValidator(_address)]
 Policy = Annotated[str, AfterValidator(_policy)]
 
 
+def _modules(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ValueError("use names of modules such as numpy or matplotlib.pyplot")
+    return names
+
+
 def _limits(value: object) -> object:
     """Limits by name, each as the table of limits reads it."""
     if not isinstance(value, dict):
@@ -233,7 +240,7 @@ class SandboxSettings(_Section):
     """Sandboxes kept ready; 0: each is started when it is needed."""
     runtime: str | None = None
     """The engine's runtime, such as runsc for gVisor. None: the engine's own choice."""
-    preload: Words = ()
+    preload: Annotated[Words, AfterValidator(_modules)] = ()
     """Modules imported before the first action, such as numpy."""
 
     def limits(self) -> dict[str, float]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from planner_app.cli.context import Context, emit, one_line, say
 from planner_app.domain.errors import (
+    BadInput,
     EngineMissing,
     ImageMissing,
     PlannerError,
@@ -108,6 +109,21 @@ def sandbox_or_raise(settings: Settings) -> None:
         ) from error
     if image_or_none(settings.sandbox.packages) is None:
         raise ImageMissing("the sandbox image is not built yet", "run: planner sandbox build")
+
+
+def cpus_or_raise(cpus: float) -> None:
+    """Raises BadInput when the engine's machine has fewer CPUs, EngineMissing without an engine."""
+    if cpus <= 1:  # as many as any machine has
+        return
+    from planner_app.sandbox.engine_client import open_client
+
+    with contextlib.closing(open_client()) as client:
+        most = int(client.info()["NCPU"])
+    if cpus > most:
+        raise BadInput(
+            f"the sandbox's cpus are {cpus:g}, and the engine has {most}",
+            f"say --limit cpus={most}, or set sandbox.cpus lower",
+        )
 
 
 def _set_up(context: Context) -> None:

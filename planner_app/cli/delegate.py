@@ -74,7 +74,7 @@ def prepare(args: argparse.Namespace, context: Context) -> Wanted:
     """Check flags, team, keys, prices and engine. Raises what the first missing thing raises."""
     flags = setting_flags(args)
     settings = context.settings(flags)
-    _check_limits(args, settings)
+    limits = _checked_limits(args, settings)
     if args.out:
         make_folder(Path(args.out))
     if args.example is not None:
@@ -87,7 +87,7 @@ def prepare(args: argparse.Namespace, context: Context) -> Wanted:
     _check_keys(team, settings, context)
     _check_price(args, team, settings)
     _check_budget(team, settings, text)
-    _check_sandbox(settings)
+    _check_sandbox(settings, limits)
     if not args.json:
         say(f"team: {team.why}")
     submission = _submission(args, context, settings, text, team.models)
@@ -189,7 +189,7 @@ def _sandbox_for_example(
     if settings.sandbox.kind != "docker":
         return settings.sandbox.kind
     try:
-        _check_sandbox(settings)
+        _check_sandbox(settings, _checked_limits(args, settings))
     except (EngineMissing, ImageMissing) as error:
         if args.sandbox == "docker":
             raise
@@ -272,11 +272,11 @@ def _not_empty(text: str) -> str:
     return text
 
 
-def _check_limits(args: argparse.Namespace, settings: Settings) -> None:
-    """Raises BadInput for what no sandbox can have."""
+def _checked_limits(args: argparse.Namespace, settings: Settings) -> dict[str, float]:
+    """A sandbox's limits. Raises BadInput for what no sandbox can have."""
     from planner_app.settings_limits import read_limit_flags, settle
 
-    settle(settings.limits(args.team or settings.team, read_limit_flags(args.limit)))
+    return settle(settings.limits(args.team or settings.team, read_limit_flags(args.limit)))
 
 
 def _check_files(args: argparse.Namespace, settings: Settings) -> None:
@@ -372,14 +372,18 @@ def _check_budget(team: Team, settings: Settings, text: str) -> None:
     check_budget(open_models(settings, {}), spec, settings.budget.limits(), text)
 
 
-def _check_sandbox(settings: Settings) -> None:
-    """Engine and image are there, or nothing is delegated. Raises EngineMissing, ImageMissing."""
+def _check_sandbox(settings: Settings, limits: dict[str, float]) -> None:
+    """Engine and image are there and can serve, or nothing is delegated.
+
+    Raises EngineMissing, ImageMissing, BadInput.
+    """
     if settings.sandbox.kind != "docker":
         say("code runs in a local process, without isolation, as you asked")
         return
-    from planner_app.cli.checks import sandbox_or_raise
+    from planner_app.cli.checks import cpus_or_raise, sandbox_or_raise
 
     sandbox_or_raise(settings)
+    cpus_or_raise(limits["cpus"])
 
 
 # --- getting it done ---

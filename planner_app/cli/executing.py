@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner_app.cli.checks import engine_or_raise
+from planner_app.cli.checks import cpus_or_raise, engine_or_raise
 from planner_app.cli.context import Context, emit, one_line, say
 from planner_app.domain.errors import BadInput
 
@@ -57,6 +57,7 @@ def execute_actions(args: argparse.Namespace, context: Context) -> int:
     codes = [_code(flag, text) for flag, text in args.actions]
     if settings.sandbox.kind == "docker":
         engine_or_raise()
+        cpus_or_raise(limits.cpus)
     else:
         say("the code runs in a local process, without isolation")
     return asyncio.run(_execute(codes, settings, limits, as_json=args.json))

@@ -23,7 +23,10 @@ def main() -> None:
     if place.packages:
         _stand_in_for_site(place.packages)
     for name in place.preload:
-        __import__(name)
+        try:
+            __import__(name)
+        except Exception as error:
+            sys.exit(f"[sandbox] preload: {name} cannot be imported: {error}")
     Supervisor(place, from_host, to_host).serve()
 
 

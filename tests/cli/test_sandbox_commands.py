@@ -173,6 +173,21 @@ def test_limits_hold_in_the_container_the_tasks_over_the_teams_over_the_settings
 
 
 @pytest.mark.docker
+@pytest.mark.parametrize(
+    "words", [("sandbox", "exec", "-c", "1"), ("run", "x", "--planner", "scripted:s.jsonl")]
+)
+def test_more_cpus_than_there_are_is_told_before_anything_starts(
+    typed, folder: Path, words: tuple[str, ...]
+) -> None:
+    reply = {"role": "planner", "turn": 1, "text": "Yes."}
+    (folder / "s.jsonl").write_text(json.dumps(reply), encoding="utf-8")
+    done = typed(*words, "--limit", "cpus=1000")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the sandbox's cpus are 1000, and the engine has" in done.stderr
+    assert json.loads(typed("tasks", "--json").stdout) == {"runs": []}
+
+
+@pytest.mark.docker
 def test_build_says_the_tag_of_an_image_that_is_up_to_date(planner) -> None:
     done = planner("sandbox", "build", "--json")
     assert done.returncode == 0, done.stderr
