@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyring
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,13 @@ from planner_app.domain.teams import (
     key_variables,
     provider_of,
 )
-from planner_app.settings_keys import check_key_for, find_keys, keys_in_environment
+from planner_app.settings_keys import (
+    all_keys,
+    check_key_for,
+    find_keys,
+    keys_in_environment,
+    needs_of,
+)
 
 OLLAMA = LocalServer("Ollama", "http://127.0.0.1:11434", ("ollama_chat/qwq",))
 
@@ -136,3 +143,28 @@ def test_a_missing_key_names_its_variable() -> None:
 
 def test_without_keys_anywhere_none_are_found() -> None:
     assert find_keys({}) == {}
+
+
+def test_a_key_of_the_keyring_counts_beside_those_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = {"DEEPSEEK_API_KEY": "from-the-keyring", "OPENAI_API_KEY": "older"}
+    monkeypatch.setattr(keyring, "get_password", lambda _service, name: kept.get(name))
+    found = all_keys({"OPENAI_API_KEY": "sk-new"})
+    assert {name: key.secret for name, key in found.items()} == {
+        "DEEPSEEK_API_KEY": "from-the-keyring",
+        "OPENAI_API_KEY": "sk-new",
+    }
+    assert "keyring" not in repr(found["OPENAI_API_KEY"])
+    assert "from-the-keyring" not in repr(found)
+
+
+def test_only_keys_that_are_set_here_are_asked_of_a_worker() -> None:
+    env = {"GOOGLE_API_KEY": "AIza-x", "XAI_API_KEY": ""}
+    asked = ["gemini/gemini-3-pro", "xai/grok-4", "ollama_chat/qwq", "acme/x"]
+    assert needs_of(asked, env) == [("GOOGLE_API_KEY", "GEMINI_API_KEY")]
+
+
+def test_a_key_that_cannot_be_used_is_why_there_is_no_team() -> None:
+    with pytest.raises(ModelMissing, match="no key can be used.*holds white space"):
+        choose_team(TeamChoice(), (), (), ["OPENAI_API_KEY holds white space"])
