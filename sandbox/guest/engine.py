@@ -14,7 +14,7 @@ from .files import Workspace
 from .frames import Message
 from .imports import plant_seeds, quieten_charts
 from .modules import install_modules, make_planner_module, publish_for_children
-from .report import class_name, describe_error, describe_value
+from .report import class_name, describe_error, describe_value, split_lines
 from .state import State
 from .tools import EndAction, Line, ToolError
 
@@ -147,7 +147,7 @@ class Engine:
 
     def _remember(self, name: str, code: str) -> None:
         """Keep the text for tracebacks, of the latest actions only."""
-        linecache.cache[name] = (len(code), None, code.splitlines(True), name)
+        linecache.cache[name] = (len(code), None, split_lines(code), name)
         linecache.cache.pop(f"<action-{self._count - KEPT_SOURCES}>", None)
 
     def _prepare(self, code: str, name: str) -> CodeType:
@@ -182,9 +182,9 @@ class Engine:
         self._task = task
         try:
             self._loop.run_until_complete(task)
-        except asyncio.CancelledError:
-            if self._cancelled:
-                raise KeyboardInterrupt from None
+        except asyncio.CancelledError as error:
+            if self._cancelled:  # told with the line that was waiting
+                raise KeyboardInterrupt().with_traceback(error.__traceback__) from None
             raise
         finally:
             self._task = None

@@ -7,6 +7,7 @@ import os
 import sys
 from types import FunctionType, ModuleType
 
+from .report import split_lines
 from .tools import EndAction, Line, ToolError
 
 TYPE_CHECKING = False
@@ -78,7 +79,7 @@ def install_modules(modules: object, namespace: dict[str, object]) -> None:
         file = f"<tool {name}>"
         module = ModuleType(name)
         module.__dict__["__file__"] = file
-        linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+        linecache.cache[file] = (len(source), None, split_lines(source), file)
         sys.modules[name] = module
         exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
         namespace.update(_public(module, name))
@@ -116,6 +117,8 @@ def publish_for_children(modules: object, address: str) -> None:
     except OSError:
         return  # no room, or not ours any more: only processes that are forked have the tools
     os.environ["PYTHONPATH"] = folder
+    if folder not in sys.path:
+        sys.path.append(folder)  # what multiprocessing spawns takes over this path
 
 
 def _public(module: ModuleType, name: str) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -56,7 +57,7 @@ def describe_value(value: object, cap: int) -> str:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return f"<repr of {class_name(value)} failed: {type(error).__name__}>"
+        return f"<repr failed: {type(error).__name__}>\n{summarise(value)}"
 
 
 def _short_repr(value: object) -> str:
@@ -82,6 +83,8 @@ def summarise(value: object) -> str:
             facts.append("shape " + " x ".join(str(int(n)) for n in shape))
         elif hasattr(value, "__len__"):
             facts.append(f"{len(value):,} long")
+        elif issubclass(type(value), int):  # one too long for Python to write it out
+            facts.append(f"about {int(value.bit_length() * 0.30103) + 1:,} digits")  # type: ignore[attr-defined]
         kind = getattr(value, "dtype", None)
         if kind is not None:
             facts.append(f"dtype {str(kind)[:60]}")
@@ -101,10 +104,25 @@ def describe_error(error: BaseException, cap: int) -> Message:
     message = ""
     try:
         message = cut_middle(clean(str(error)), 2000)
+        if isinstance(error, SyntaxError):
+            _quote_line(error)
         text = _traceback(error)
     except BaseException as broken:  # an interrupt, too: what is told here is why it all ended
         text = f"{name}: {message}\n(no traceback: {type(broken).__name__} while it was made)\n"
     return {"name": name, "message": message, "traceback": cut_middle(clean(text), cap)}
+
+
+def split_lines(code: str) -> list[str]:
+    """The lines as Python counts them: a form feed or an odd separator ends none."""
+    return list(io.StringIO(code, newline=None))
+
+
+def _quote_line(error: SyntaxError) -> None:
+    """The compiler's later stages know the line's number only: `return` outside a function."""
+    if error.text is None and error.filename and error.lineno:
+        import linecache
+
+        error.text = linecache.getline(error.filename, error.lineno) or None
 
 
 def _traceback(error: BaseException) -> str:

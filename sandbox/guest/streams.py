@@ -28,6 +28,9 @@ class NoKeyboard(io.TextIOBase):
     def readline(self, size: int = -1) -> str:  # type: ignore[override]
         raise EOFError(NO_KEYBOARD)
 
+    def close(self) -> None:
+        """It stays: `exit()` closes the streams, and libraries ask them whether they are closed."""
+
     def fileno(self) -> int:
         raise io.UnsupportedOperation(NO_KEYBOARD)
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 MAX_WAITING_FOR_HOST = 1 << 20
 """Above this many unsent bytes nothing more is read from the worker."""
 REPEAT_INTERRUPT = 0.1
+PATIENCE = 0.6
+"""Part of the grace that is left when the processes are ended that an action waits for."""
 FORK_TRIES = 50
 MAX_DEATHS = 6
 DAMAGED_EXIT = 71
@@ -81,6 +83,8 @@ class Supervisor:
         """Workers in a row that ended before they had served anything."""
         self._paused = False
         self._oom_kills = count_oom_kills()
+        self._alone = False
+        """The processes that the operation started have been ended already."""
         self._files_moved = False
         self._child: Child
 
@@ -203,6 +207,7 @@ class Supervisor:
         now = monotonic()
         self._again.at = now + REPEAT_INTERRUPT
         self._kill.at = now + operation.grace
+        self._alone = False
         self._child.interrupt(operation.number)
 
     def _interrupt_again(self) -> None:
@@ -211,8 +216,16 @@ class Supervisor:
             if self._kill.at is None:  # the pause after a tool's reply that ends the action
                 self._stop_operation(self._operation.cause)
                 return
+            now = monotonic()
+            if now >= self._kill.at - self._operation.grace * PATIENCE and not self._alone:
+                self._alone = True  # os.system() and the like wait for a program, deaf to signals
+                self._end_what_it_started(self._operation)
             self._child.interrupt(self._operation.number)
-            self._again.at = monotonic() + REPEAT_INTERRUPT
+            self._again.at = now + REPEAT_INTERRUPT
+
+    def _end_what_it_started(self, operation: Operation) -> None:
+        spared = {self._child.pid, *self._jobs.pids()}
+        self._processes.end_younger(operation.ms / 1e3, spared)
 
     def _time_is_up(self) -> None:
         self._stop_operation("timeout")
@@ -235,9 +248,8 @@ class Supervisor:
         if operation.cause:
             result["cause"] = operation.cause
             stopped = operation.cause != "end" and result.get("status") not in ("ok", "died")
-            if stopped:  # as a whole, with the processes that it started
-                spared = {self._child.pid, *self._jobs.pids()}
-                self._processes.end_younger(operation.ms / 1e3, spared)
+            if stopped:  # as a whole
+                self._end_what_it_started(operation)
         if result.get("status") != "ok":
             kills = count_oom_kills()
             result["oom"] = kills > self._oom_kills

@@ -11,6 +11,8 @@ from .frames import HEADER, MAX_CALL_BYTES, decode, encode
 class ToolError(Exception):
     """A tool refused the call or failed; the text says why and what can be done."""
 
+    __module__ = "planner"
+
 
 class EndAction(BaseException):
     """The host ends the action here; what follows is not run, all variables stay."""

@@ -173,6 +173,41 @@ async def test_a_syntax_error_points_at_its_place(session: Session) -> None:
     assert "^" in result.error.traceback
 
 
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("x = 1\n\x0c\n1/0", "line 3, in <module>\n    1/0"),
+        ("x = 'a\u2028b' # \x85\n1/0", "line 2, in <module>\n    1/0"),
+        ("x = 1\r\ny = 2\r\n1/0\r\n", "line 3, in <module>\n    1/0"),
+        ("x = 1\ry = 2\r1/0", "line 3, in <module>\n    1/0"),
+        ("\ufeff1/0", "line 1, in <module>\n    1/0"),
+        ("x = 1\nreturn 5", "line 2\n    return 5"),
+        ("def f():\n    global y\n    y: int = 1", "line 3\n    y: int = 1"),
+        ("exec('def g():\\n    1/0\\ng()')", "line 1, in <module>\n    exec("),
+    ],
+    ids=lambda part: repr(part)[:30],
+)
+async def test_an_error_shows_the_line_that_python_counts(
+    session: Session, code: str, line: str
+) -> None:
+    result = await session.run(code)
+    assert result.error is not None
+    assert line in result.error.traceback
+
+
+async def test_a_number_too_long_to_be_written_is_told_with_its_size(session: Session) -> None:
+    result = await session.run("10 ** 100_000")
+    assert result.value is not None
+    assert "int, about 100,001 digits" in result.value
+
+
+async def test_exit_ends_the_action_and_breaks_nothing(session: Session) -> None:
+    assert (await session.run("kept = 1; exit()")).status == "exit"
+    result = await session.run("import sys; help(len); sys.stdin.closed, kept")
+    assert (result.status, result.value) == ("ok", "(False, 1)")
+    assert "len(obj, /)" in result.stdout
+
+
 async def test_a_long_text_runs(session: Session) -> None:
     result = await session.run("# " + "x" * 400_000 + "\nlen('ran')")
     assert (result.status, result.value) == ("ok", "3")

@@ -84,6 +84,16 @@ async def test_arguments_that_cannot_travel_are_a_clear_error(
     await works(session)
 
 
+async def test_processes_of_every_kind_can_call_tools(session: Session) -> None:
+    """Forked, spawned, and started by a server: what they call is the same tool."""
+    code = (
+        "import multiprocessing as mp\nfrom kit import echo\nfound = []\n"
+        "for kind in ('fork', 'spawn', 'forkserver'):\n"
+        "    with mp.get_context(kind).Pool(2) as pool: found += pool.map(echo, [1, 2])\nfound"
+    )
+    assert (await session.run(code)).value == "[1, 2, 1, 2, 1, 2]"
+
+
 async def test_plain_python_values_travel_as_what_they_mean(session: Session) -> None:
     code = (
         "import pathlib, datetime\necho([pathlib.Path('a/b'), {3, 1}, datetime.date(2024, 1, 2)])"
@@ -179,6 +189,9 @@ BUSY = {
     "a join": "import threading; t = threading.Thread(target=threading.Event().wait, daemon=True);"
     " t.start(); t.join()",
     "a child process": "import subprocess, sys; subprocess.run(['sleep', '60'])",
+    "a program waited for in C": "import os; os.system('sleep 60')\nwhile True: pass",
+    "a pool of processes": "import multiprocessing as mp, time\n"
+    "with mp.get_context('fork').Pool(2) as pool: pool.map(time.sleep, [60, 60])",
     "a big sum": "sum(1 for _ in iter(int, 1))",
 }
 
@@ -192,6 +205,19 @@ async def test_an_interrupt_stops_it_and_keeps_the_state(session: Session, name:
     result = await running.result()
     assert (result.status, result.state_lost) == ("interrupted", False), result
     assert (await session.run("kept")).value == "1"
+
+
+@pytest.mark.parametrize("call", ["time.sleep(60)", "await asyncio.sleep(60)", "wait()"])
+async def test_an_interrupt_shows_the_line_that_was_waiting(session: Session, call: str) -> None:
+    code = f"import asyncio, time\nprint('on', flush=True)\n{call}"
+    running = Running(session, code)
+    await running.begun()
+    await asyncio.sleep(0.05)
+    await session.interrupt()
+    result = await running.result()
+    assert result.error is not None
+    assert f"line 3, in <module>\n    {call}" in result.error.traceback
+    assert "guest" not in result.error.traceback
 
 
 async def test_code_that_catches_its_interrupt_may_finish_in_its_own_way(session: Session) -> None:
