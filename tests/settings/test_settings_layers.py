@@ -75,7 +75,6 @@ def test_one_folder_holds_everything_under_planner_home(load, home: Path) -> Non
         ("[models.prices.'a/b']\ninput = 0.00000055\noutput = 2", "million tokens, such as 0.55"),
         ("[models.prices.'a b']\ninput = 1\noutput = 2", "without white space"),
         ("[models.api_bases]\n'a/' = 'localhost:80'", "http://localhost:80"),
-        ("[teams.x]\nplanner = 'two words'", "without white space"),
         ("[teams.x.options.planner]\ntemprature = 1", "did you mean temperature?"),
         ("[teams.x.options.planner]\ntemperature = 3", "less than or equal to 2"),
         ("[teams.x.options.planer]\nseed = 3", "planer"),

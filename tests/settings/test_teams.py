@@ -166,5 +166,5 @@ def test_only_keys_that_are_set_here_are_asked_of_a_worker() -> None:
 
 
 def test_a_key_that_cannot_be_used_is_why_there_is_no_team() -> None:
-    with pytest.raises(ModelMissing, match="no key can be used.*holds white space"):
+    with pytest.raises(ModelMissing, match=r"no key can be used.*holds white space"):
         choose_team(TeamChoice(), (), (), ["OPENAI_API_KEY holds white space"])
