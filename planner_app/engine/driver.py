@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from datetime import datetime
 
 from planner_app import __version__
 from planner_app.agents.prompts import prompt_hashes
@@ -116,7 +116,7 @@ class _Driver:
             state = self._log.state
             if state.final is not None:
                 return state
-            moves = next_moves(state, datetime.now(UTC))
+            moves = next_moves(state, self._log.now())
             if moves and isinstance(moves[0], Record):
                 await self._record(crew, moves[0])
                 continue
@@ -175,7 +175,7 @@ class _Driver:
         """Wait for something new; False: nothing came for as long as the driver may wait."""
         timeout: float | None = None
         if wake_at is not None:
-            timeout = max(0.0, (wake_at - datetime.now(UTC)).total_seconds())
+            timeout = max(0.0, (wake_at - self._log.now()).total_seconds())
         # An action may wait for leave too; its sandbox is not kept for ever.
         resting = not self._tasks or self._log.state.status == "waiting_user"
         if resting:
@@ -184,7 +184,7 @@ class _Driver:
             async with asyncio.timeout(timeout):
                 await self._wake.wait()
         except TimeoutError:
-            due = wake_at is not None and datetime.now(UTC) >= wake_at
+            due = wake_at is not None and self._log.now() >= wake_at
             return due or not resting
         return True
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from planner_app.agents.forms import native_schema
@@ -144,7 +143,7 @@ class ModelCalls:
 
     def _unpaid(self, move: CallModel, prepared: Prepared) -> EventDraft | None:
         """The fact that a budget does not allow the call; None: it does."""
-        state, now = self._log.state, datetime.now(UTC)
+        state, now = self._log.state, self._log.now()
         # A call that need not be made has to leave enough for one like it that must.
         more = 1 if move.purpose in BETTERS else 0
         tokens = prepared.tokens * (1 + more)
@@ -265,7 +264,7 @@ class ModelCalls:
         tokens = error.usage.prompt_tokens + error.usage.completion_tokens if error.usage else 0
         usd = (error.cost.usd if error.cost is not None else None) or 0.0
         left = self._daily.left()
-        short = shortage(state, datetime.now(UTC), move.purpose, tokens, usd)
+        short = shortage(state, self._log.now(), move.purpose, tokens, usd)
         return short is not None or (left is not None and usd + self._daily.promised > left)
 
     def _failed(self, move: CallModel, prepared: Prepared, error: ModelError) -> EventDraft:

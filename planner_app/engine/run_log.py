@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from planner_app.domain.events import Event, EventDraft
 from planner_app.domain.fold import apply, fold
 from planner_app.domain.state import RunState
+from planner_app.engine.run_clock import RunClock
 from planner_app.history import History
 
 OnEvent = Callable[[Event], None]
@@ -29,6 +30,7 @@ class RunLog:
         self.history = history
         self.run_id = run_id
         self.state = state
+        self._clock = RunClock(state.last_at)
         self._fence = fence
         self._on_event = on_event
         self._lock = asyncio.Lock()
@@ -73,7 +75,12 @@ class RunLog:
                 return []
             expected = self._expected(drafts)
             events = await self.history.append(
-                self.run_id, self._fence, drafts, summary=expected.summary(), durable=durable
+                self.run_id,
+                self._fence,
+                drafts,
+                summary=expected.summary(),
+                durable=durable,
+                at=self.now(),
             )
             for event in events:
                 self.state = apply(self.state, event)
@@ -85,10 +92,14 @@ class RunLog:
 
     def _expected(self, drafts: Sequence[EventDraft]) -> RunState:
         """The state after these facts; only the times are not final yet."""
-        now = max(datetime.now(UTC), self.state.last_at)
+        now = max(self.now(), self.state.last_at)
         first = self.state.last_seq + 1
         events = [Event.of(draft, self.run_id, first + i, now) for i, draft in enumerate(drafts)]
         return fold(events, self.state)
+
+    def now(self) -> datetime:
+        """The time by which this run is driven; it never jumps."""
+        return self._clock.now()
 
     async def settled(self) -> None:
         """Waits for appends whose callers were cancelled."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from planner_app import __version__
 from planner_app.domain.catalogue import RunClaimed
 from planner_app.domain.fold import fold
@@ -31,7 +29,7 @@ async def settle(lease: Lease, history: History, queue: Queue) -> RunState:
     drafts = [command_draft(command) for command in queue.unread_commands(lease.run_id)]
     await log.append(claimed.draft(), *left_behind(log.state), *drafts, durable=True)
     while log.state.final is None and (log.state.cancel or log.state.phase != "queued"):
-        moves = next_moves(log.state, datetime.now(UTC))
+        moves = next_moves(log.state, log.now())
         if not moves or not isinstance(moves[0], Record):
             break
         await log.append(*moves[0].drafts, durable=True)

@@ -39,6 +39,8 @@ class Append:
     drafts: tuple[EventDraft, ...]
     rows: tuple[dict[str, Any], ...]
     summary: RunSummary | None
+    at_us: int | None = None
+    """When they happened, by the clock of whoever tells; None: now."""
 
     @classmethod
     def of(
@@ -47,9 +49,10 @@ class Append:
         fence: int | None,
         drafts: Sequence[EventDraft],
         summary: RunSummary | None,
+        at_us: int | None = None,
     ) -> Append:
         """Raises ValueError for data over 16 KiB: its big part belongs in a blob."""
-        return cls(run_id, fence, tuple(drafts), tuple(map(_row, drafts)), summary)
+        return cls(run_id, fence, tuple(drafts), tuple(map(_row, drafts)), summary, at_us)
 
 
 def _row(draft: EventDraft) -> dict[str, Any]:
@@ -108,7 +111,7 @@ def append(connection: Connection, new: Append, read_blob: ReadBlob) -> list[Eve
         )
     if not new.drafts:
         return []
-    at_us = max(now_us(), last_us)
+    at_us = max(now_us() if new.at_us is None else new.at_us, last_us)
     at = from_us(at_us)
     events = [
         Event.of(draft, new.run_id, seq + i, at) for i, draft in enumerate(new.drafts, start=1)

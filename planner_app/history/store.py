@@ -24,6 +24,7 @@ from planner_app.history.faults import storage
 from planner_app.history.lists import ArtifactRow, NewRun, NewTask, RunRow, SourceRow
 from planner_app.history.open import database_file, open_engine
 from planner_app.history.search import Hit, Kind
+from planner_app.history.times import to_us
 from planner_app.history.watch import Watcher
 from planner_app.history.writer import Work, Writer
 
@@ -128,13 +129,15 @@ class History:
         *,
         summary: RunSummary | None = None,
         durable: bool = False,
+        at: datetime | None = None,
     ) -> list[Event]:
         """Adds facts to a run's log, with `seq` and time; returns after the commit.
 
-        `durable` waits for the disk too. Blobs that the drafts name were put before. Raises
+        `durable` waits for the disk too. `at` is when they happened (None: now), but never before
+        the run's last event. Blobs that the drafts name were put before. Raises
         FenceLost when `fence` is not the run's newest, ValueError for data over 16 KiB.
         """
-        work = self._appending(run_id, fence, drafts, summary)
+        work = self._appending(run_id, fence, drafts, summary, at)
         return await self.write_async(work, durable=durable)
 
     def append_now(
@@ -155,8 +158,10 @@ class History:
         fence: int | None,
         drafts: Sequence[EventDraft],
         summary: RunSummary | None,
+        at: datetime | None = None,
     ) -> Work[list[Event]]:
-        new = log.Append.of(run_id, fence, drafts, summary)
+        at_us = None if at is None else to_us(at)
+        new = log.Append.of(run_id, fence, drafts, summary, at_us)
         return lambda connection: log.append(connection, new, self._recent.reader(connection))
 
     def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
