@@ -131,6 +131,8 @@ class _Runner:
         self._interrupted = interrupted
         self._as_json = as_json
         self._session: Session | None = None
+        self._loss_told = False
+        """Whether the last action's result said that its variables are lost."""
 
     async def run(self, code: Code) -> ActionResult:
         """Run one action and print what came back."""
@@ -139,14 +141,17 @@ class _Runner:
         session, gone = await self._ready()
         try:
             result = await self._act(session, code.text)
-        except SessionClosed as error:  # it went between the two
-            gone = str(error)
-            session, _ = await self._ready()
+        except SessionClosed:  # it went between the two
+            session, gone = await self._ready()
             result = await self._act(session, code.text)
         if gone:
-            why = f"before this action the sandbox was lost ({gone}), so it ran in a new one"
-            why = f"{result.why}; {why}" if result.why else why
-            result = dataclasses.replace(result, state_lost=True, why=why)
+            why = f"the sandbox was gone ({gone}), so it ran in a new one, without files"
+            result = dataclasses.replace(
+                result,
+                state_lost=result.state_lost or not self._loss_told,
+                why=f"{result.why}; {why}" if result.why else why,
+            )
+        self._loss_told = result.state_lost
         if self._as_json:
             emit({"action": code.name, **result_json(result)})
         else:
@@ -154,17 +159,17 @@ class _Runner:
         return result
 
     async def _ready(self) -> tuple[Session, str]:
-        """A session that lives; and why the one before is gone, unless that was told already."""
+        """A session that lives, and why the one before is gone, if it is."""
         from planner_app.sandbox import SessionSpec
 
-        session, untold = self._session, ""
+        session, gone = self._session, ""
         if session is None or session.gone:
             if session is not None:
-                untold = session.gone
+                gone = session.gone
                 await session.close()
             spec = SessionSpec("exec", "exec", 1, self._limits)
             session = self._session = await self._launcher.open(spec, _no_tools)
-        return session, untold
+        return session, gone
 
     async def _act(self, session: Session, text: str) -> ActionResult:
         """Ctrl-C interrupts the action, and what it printed until then is still shown."""

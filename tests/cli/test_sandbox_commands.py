@@ -172,6 +172,18 @@ def test_limits_hold_in_the_container_the_tasks_over_the_teams_over_the_settings
     }
 
 
+def test_when_the_whole_sandbox_goes_the_next_action_runs_in_a_new_one(planner) -> None:
+    code = "import os, signal\nprint('here')\nos.kill(os.getppid(), signal.SIGKILL)"
+    done = planner(
+        "sandbox", "exec", "-c", "x = 1", "-c", code, "-c", "1+1", "-c", "3", *LOCAL, "--json"
+    )
+    first, gone, after, last = _observations(done)
+    assert (gone["status"], gone["state_lost"]) == ("died", True)
+    assert (after["status"], after["value"], after["state_lost"]) == ("ok", "2", False)
+    assert "it ran in a new one" in after["why"]
+    assert (first["why"], last["why"]) == ("", "")
+
+
 @pytest.mark.docker
 @pytest.mark.parametrize(
     "words", [("sandbox", "exec", "-c", "1"), ("run", "x", "--planner", "scripted:s.jsonl")]
