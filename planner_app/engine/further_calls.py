@@ -22,10 +22,10 @@ from planner_app.domain.catalogue import (
     ReplySettled,
     StepReported,
 )
-from planner_app.domain.events import EventDraft
+from planner_app.domain.events import MAX_DATA_BYTES, EventDraft
 from planner_app.domain.move_types import CallModel
 from planner_app.domain.plan import MAX_RESULT_CHARS, Answer, Plan, Report, plan_problems
-from planner_app.domain.sizes import brief
+from planner_app.domain.sizes import brief, json_bytes
 from planner_app.domain.state import Doubt
 from planner_app.engine.outcomes import Outcomes
 from planner_app.engine.run_log import RunLog
@@ -173,12 +173,15 @@ class FurtherCalls:
             return [_placed(revised.draft(), move)], ""
         if isinstance(better, Answer):
             return [_placed(fact, move) for fact in await self._outcomes.drafted(better)], ""
-        if len(better.result) > MAX_RESULT_CHARS:
-            return None, f"the translation is longer than {MAX_RESULT_CHARS:,} characters"
-        return [_placed(self._reported_again(move, better), move)], ""
+        again = self._reported_again(move, better)
+        if again is None:
+            return None, "the translation is too long for a report"
+        return [_placed(again, move)], ""
 
-    def _reported_again(self, move: CallModel, report: Report) -> EventDraft:
-        """The same report in other words: what its attempt left stays with it."""
+    def _reported_again(self, move: CallModel, report: Report) -> EventDraft | None:
+        """The same report in other words: what its attempt left stays with it. None: too long."""
+        if len(report.result) > MAX_RESULT_CHARS:
+            return None
         step = self._log.state.steps[move.step_id or ""]
         shas = {f"value:{name}": value.get("sha") for name, value in step.values.items()}
         blobs = {name: sha for name, sha in shas.items() if sha is not None}
@@ -189,7 +192,8 @@ class FurtherCalls:
             for name, value in step.values.items()
         }
         again = StepReported(report=report, values=values, source_id=step.source_id)
-        return again.draft(blobs=blobs)
+        fits = json_bytes(again.model_dump(mode="json")) <= MAX_DATA_BYTES
+        return again.draft(blobs=blobs) if fits else None
 
 
 def _written(facts: Sequence[EventDraft]) -> Written | None:

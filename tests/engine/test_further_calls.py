@@ -177,6 +177,7 @@ async def test_a_report_in_another_language_is_translated_and_becomes_the_answer
     [
         (words(f"{ENGLISH} 13"), "changed a number"),
         (words(ENGLISH, "and more"), "2 of 1 texts came back"),
+        (words(f"{ENGLISH * 200} 12"), "too long for a report"),
         ("I would rather not.", "could not be read"),
     ],
 )
