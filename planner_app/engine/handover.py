@@ -19,8 +19,8 @@ from planner_app.engine.run_log import RunLog
 from planner_app.engine.tool_calls import MAX_ARTIFACT_BYTES, artifact_draft
 from planner_app.sandbox.session import BindFailed, Exported, FileInfo, Session
 
-MAX_VALUE_BYTES = 100 * 1024 * 1024
-MAX_WORKSPACE_BYTES = 100 * 1024 * 1024
+MAX_VALUE_BYTES = 256 * 1024 * 1024
+MAX_WORKSPACE_BYTES = 512 * 1024 * 1024
 MAX_LEFT_FILES = 20
 """Files that become artifacts without being named."""
 MAX_LEFT_BYTES = 10 * 1024 * 1024
@@ -123,18 +123,28 @@ async def keep_artifacts(
 
 def left_files(
     log: RunLog, files: Sequence[FileInfo], step_id: str, named: Sequence[str]
-) -> list[str]:
-    """Files that the attempt made itself and did not name; they become artifacts too."""
+) -> tuple[list[str], str]:
+    """Files that the attempt made itself and did not name, which become artifacts too; and what
+    is to be said of those that do not."""
     known = {*log.state.artifacts, *named}
     given = _given(log, log.state, step_id)
-    return [
-        file.name
+    made = [
+        file
         for file in files
         if file.name not in known
         and given.get(file.name) != file.bytes
-        and 0 < file.bytes <= MAX_LEFT_BYTES
+        and file.bytes > 0
         and not any(part.startswith((".", "__")) for part in file.name.split("/"))
-    ][:MAX_LEFT_FILES]
+    ]
+    small = [file.name for file in made if file.bytes <= MAX_LEFT_BYTES]
+    large = [f"{f.name} ({f.bytes / 1e6:.0f} MB)" for f in made if f.bytes > MAX_LEFT_BYTES]
+    whys = []
+    if large:
+        whys.append(f"over {MAX_LEFT_BYTES / 1e6:.0f} MB: {', '.join(large[:5])}")
+    if len(small) > MAX_LEFT_FILES:
+        whys.append(f"{len(small) - MAX_LEFT_FILES} files beyond the first {MAX_LEFT_FILES}")
+    note = f"files that no report names are not all kept as artifacts: {'; '.join(whys)}"
+    return small[:MAX_LEFT_FILES], note[:500] if whys else ""
 
 
 def _given(log: RunLog, state: RunState, step_id: str) -> dict[str, int]:
@@ -147,16 +157,20 @@ def _given(log: RunLog, state: RunState, step_id: str) -> dict[str, int]:
     return given
 
 
-async def keep_workspace(log: RunLog, session: Session, files: Sequence[FileInfo]) -> str | None:
-    """The workspace's blob; None: only attachments are there, or the files are too big."""
+async def keep_workspace(
+    log: RunLog, session: Session, files: Sequence[FileInfo]
+) -> tuple[str | None, str]:
+    """The workspace's blob, and why there is none. Attachments alone are given anew anyway."""
     attached = {a.name for a in log.state.attachments}
     if all(file.name in attached for file in files):
-        return None
-    if sum(file.bytes for file in files) > MAX_WORKSPACE_BYTES:
-        return None
+        return None, ""
+    size = sum(file.bytes for file in files)
+    if size > MAX_WORKSPACE_BYTES:
+        most = MAX_WORKSPACE_BYTES // 2**20
+        return None, f"the workspace is not handed on: {size / 2**20:.0f} MiB, {most} at most"
     pieces, _ = await _put_pieces(log, session.export_workspace())
     kept = Workspace(tuple(pieces), {file.name: file.bytes for file in files})
-    return (await log.put(kept.to_json()))[0]
+    return (await log.put(kept.to_json()))[0], ""
 
 
 async def give_workspace(log: RunLog, session: Session, sha: str) -> None:

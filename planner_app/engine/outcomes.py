@@ -220,9 +220,12 @@ class Outcomes:
                 report = report.model_copy(update={"artifacts": left})
             files = await session.list_files()
             if report.verdict == "done":
-                more = left_files(self._log, files, key, report.artifacts)
+                more, rest = left_files(self._log, files, key, report.artifacts)
                 facts += (await keep_artifacts(self._log, session, more, key))[0]
-            if (workspace := await keep_workspace(self._log, session, files)) is not None:
+                facts += [NoteAdded(text=rest).draft()] if rest else []
+            workspace, why = await keep_workspace(self._log, session, files)
+            facts += [NoteAdded(text=why).draft()] if why else []
+            if workspace is not None:
                 blobs["workspace"] = workspace
         except PlannerError as error:
             facts.append(NoteAdded(text=f"the sandbox was lost at the report: {error}").draft())

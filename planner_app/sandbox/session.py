@@ -176,6 +176,8 @@ class Session(Protocol):
     """Counts the Python processes of the session from 1; a new one means that state was lost."""
     where: str
     """The container's short id, or the process id of an unsafe-host session."""
+    engine_lost: bool
+    """Once it is closed: whether the engine that held it gave no answer any more."""
 
     @property
     def gone(self) -> str:
@@ -228,7 +230,7 @@ class Session(Protocol):
         ...
 
     async def list_files(self) -> tuple[FileInfo, ...]:
-        """The regular files of the workspace, at most 2,000, links and devices left out."""
+        """The regular files of the workspace, at most 10,000, links and devices left out."""
         ...
 
     def export_workspace(self) -> AsyncIterator[bytes]:

@@ -9,7 +9,7 @@ from planner_app.sandbox.collect import clean_name
 from planner_app.sandbox.session import JSON, FileInfo
 from planner_app.sandbox.transfers import Transfers, collect, pieces
 
-MAX_LISTED = 2000
+MAX_LISTED = 10_000
 
 
 class SessionFiles:

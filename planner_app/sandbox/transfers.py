@@ -40,7 +40,7 @@ class Transfer:
                 raise WireError("more file data than agreed")
         elif kind == "files":
             files = message.get("files")
-            if not isinstance(files, list) or len(self.files) > 5000:
+            if not isinstance(files, list) or len(self.files) > 10_000:
                 raise WireError("a bad list of files")
             self.files.extend(files)
         elif kind == "credit":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PIECE = 1 << 18
-MAX_LISTED = 2000
+MAX_LISTED = 10_000
 MAX_DEPTH = 32
 MAX_NAME = 1000
 
