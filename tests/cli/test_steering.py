@@ -90,3 +90,45 @@ def test_a_text_is_no_reply_to_what_asks_for_leave(typed) -> None:
     assert done.returncode == 2
     assert "planner approve r_" in done.stderr
     assert json.loads(typed("tasks", "--json").stdout)["runs"][0]["status"] == "waiting_user"
+
+
+@pytest.mark.usefixtures("waiting", "worker_is_stopped")
+def test_a_plan_is_edited_in_the_editor_and_a_bad_edit_is_kept(typed, folder: Path) -> None:
+    def editor(*changes: str) -> dict[str, str]:
+        path = folder / "editor.sh"
+        path.write_text("#!/bin/sh\n" + "".join(f"sed -i '{c}' \"$1\"\n" for c in changes))
+        path.chmod(0o700)
+        return {"EDITOR": str(path), "VISUAL": ""}
+
+    done = typed(
+        "approve", "last", "--edit", **editor("s/Guess./Compute it properly./", "s/deps/dep/")
+    )
+    assert done.returncode == 2
+    assert "did you mean 'deps'" in done.stderr
+    assert "your edit is kept" in done.stderr
+    done = typed("approve", "last", "--edit", **editor('s/dep"/deps"/'))
+    assert done.returncode == 0, done.stderr
+    assert typed("watch", "last").returncode == 0
+    events = [
+        json.loads(line) for line in typed("show", "last", "--events", "--json").stdout.splitlines()
+    ]
+    (accepted,) = [e["data"] for e in events if e["type"] == "plan.accepted"]
+    assert accepted["by"] == "user"
+    assert accepted["plan"]["steps"][0]["objective"] == "Compute it properly."
+    assert "as you edited it" in typed("show", "last").stdout
+
+
+@pytest.mark.usefixtures("waiting")
+def test_a_reply_that_fits_no_question_is_refused_at_once(typed) -> None:
+    assert "it asks q1" in typed("approve", "last", "--question", "q9").stderr
+    typed("pause", "last")
+    assert typed("reject", "last", "--reason", "no").returncode == 0
+    done = typed("approve", "last")
+    assert done.returncode == 2
+    assert "planner steer" in done.stderr
+
+
+@pytest.mark.usefixtures("waiting")
+def test_a_message_says_who_reads_it(typed) -> None:
+    typed("pause", "last")
+    assert "goes to the planner" in typed("steer", "last", "in metres").stdout

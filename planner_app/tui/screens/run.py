@@ -61,10 +61,18 @@ class RunScreen(RunBase):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "say('answer')", "Answer"),
         Binding("y", "approve", "Approve"),
-        Binding("Y", "approve_always", "Always", tooltip="Allow it for the rest of this run"),
-        Binding("e", "edit_plan", "Edit", tooltip="Edit the plan in $EDITOR, or here"),
+        Binding(
+            "Y", "approve_always", "Always", tooltip="Allow it in the rest of this run", show=False
+        ),
+        Binding("e", "edit_plan", "Edit", tooltip="Edit the plan in $EDITOR, or here", show=False),
         Binding("n", "say('reject')", "Reject"),
-        Binding("N", "say('reject_always')", "Never", tooltip="Refuse it in the rest of this run"),
+        Binding(
+            "N",
+            "say('reject_always')",
+            "Never",
+            tooltip="Refuse it in the rest of this run",
+            show=False,
+        ),
         Binding("s", "say('steer')", "Steer", tooltip="Add a message"),
         Binding("i", "interrupt", "Interrupt", tooltip="Stop the running action, not the task"),
         Binding("p", "pause", "Pause"),
