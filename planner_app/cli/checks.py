@@ -197,16 +197,13 @@ def _history(context: Context) -> Check:
 
 
 def _models(context: Context) -> Check:
-    from planner_app.cli.team import address_of, doubts, name_problem, settle_team
-    from planner_app.models.profiles import ProfileBook
+    from planner_app.cli.team import address_of, check_team, doubts, settle_team
     from planner_app.settings_keys import check_key_for
 
     settings = context.settings()
-    ProfileBook.load(settings.paths.profiles_file)
     team = settle_team(argparse.Namespace(), settings, context.env)
+    check_team(team, settings)
     for role in ROLES:
-        if (problem := name_problem(team.models[role])) is not None:
-            raise problem
         if address_of(team, role, settings) is None:
             check_key_for(team.models[role], context.env)
     said = "; ".join((team.why, *doubts(team, settings)))

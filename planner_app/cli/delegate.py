@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from planner_app.cli.context import Context, can_ask, emit, say
 from planner_app.cli.reading import copy_artifacts, make_folder, open_run
 from planner_app.cli.run import FIRST
-from planner_app.cli.team import address_of, doubts, name_problem, settle_team
+from planner_app.cli.team import address_of, check_team, doubts, settle_team
 from planner_app.domain.errors import BadInput, EngineMissing, ImageMissing
 from planner_app.domain.teams import ROLES
 from planner_app.settings_keys import needs_of
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 MAX_STDIN_BYTES = 4_000_000
 SCRIPTED = "scripted:"
-_FREE = (SCRIPTED, "recorded:")
+RECORDED = "recorded:"
+_FREE = (SCRIPTED, RECORDED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -304,28 +305,20 @@ def _check_files(args: argparse.Namespace, settings: Settings) -> None:
 
 
 def _check_scripts(team: Team, context: Context) -> None:
-    """A file of replies can be read, or nothing is delegated. Raises BadInput."""
+    """A file of replies, or a saved run, can be read, or nothing is delegated. Raises BadInput."""
     from planner_app.models.scripted import read_script
 
     for model in {*team.models.values()}:
         if model.startswith(SCRIPTED):
             read_script(context.cwd / model.removeprefix(SCRIPTED))
+        elif model.startswith(RECORDED):
+            with open_run(context, model.removeprefix(RECORDED)):
+                pass
 
 
 def _check_names(team: Team, settings: Settings) -> None:
-    """Each model's name can reach somebody, and its profile can be read. Raises BadInput.
-
-    What may be wrong with a name is said, and when its provider withdraws it.
-    """
-    from planner_app.models.profiles import ProfileBook
-
-    ProfileBook.load(settings.paths.profiles_file)
-    own = settings.teams.get(team.name)
-    for role in ROLES:
-        fallbacks = own.fallbacks.get(role, ()) if own is not None else ()
-        for model in (team.models[role], *fallbacks):
-            if (problem := name_problem(model)) is not None:
-                raise problem
+    """Raises BadInput for what is wrong with a model's name or profile; says what may be."""
+    check_team(team, settings)
     for line in doubts(team, settings):
         say(f"note: {line}")
 

@@ -81,6 +81,22 @@ def unlisted(model: str) -> str:
     return f"{model} is not in litellm's table; did you mean {' or '.join(near)}?" if near else ""
 
 
+def check_team(team: Team, settings: Settings) -> None:
+    """Each model's name, a fallback's too, can reach somebody, and its profile can be read.
+
+    Raises BadInput.
+    """
+    from planner_app.models.profiles import ProfileBook
+
+    ProfileBook.load(settings.paths.profiles_file)
+    own = settings.teams.get(team.name)
+    for role in ROLES:
+        fallbacks = own.fallbacks.get(role, ()) if own is not None else ()
+        for model in (team.models[role], *fallbacks):
+            if (problem := name_problem(model)) is not None:
+                raise problem
+
+
 def doubts(team: Team, settings: Settings) -> tuple[str, ...]:
     """What may be wrong with the models' names, and which of them are soon withdrawn."""
     from planner_app.models.price_table import withdrawal

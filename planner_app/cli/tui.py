@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from planner_app.cli.context import Context, require_terminal
 
 if TYPE_CHECKING:
-    from planner_app.domain.teams import LocalServer
+    from planner_app.domain.teams import LocalServer, Team
     from planner_app.settings import Settings
     from planner_app.tui.desk import Checks
 
@@ -26,7 +26,7 @@ def screen_checks() -> Checks:
     """What the screen asks us to look at, since it must not import engines itself."""
     from planner_app.tui.desk import Checks
 
-    return Checks(sandbox=_check_sandbox, servers=_find_servers)
+    return Checks(sandbox=_check_sandbox, servers=_find_servers, team=_check_team)
 
 
 def _find_servers() -> list[LocalServer]:
@@ -34,6 +34,13 @@ def _find_servers() -> list[LocalServer]:
     from planner_app.cli.servers import find_servers
 
     return find_servers()
+
+
+def _check_team(team: Team, settings: Settings) -> None:
+    """Raises BadInput when a model's name or profile cannot be used."""
+    from planner_app.cli.team import check_team
+
+    check_team(team, settings)
 
 
 def _check_sandbox(settings: Settings) -> None:

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planner_app.domain.errors import EngineMissing, ImageMissing, KeyMissing, ModelMissing
+from planner_app.domain.errors import (
+    BadInput,
+    EngineMissing,
+    ImageMissing,
+    KeyMissing,
+    ModelMissing,
+)
 from planner_app.domain.teams import ROLES, LocalServer, Team, TeamChoice, choose_team
 from planner_app.tui.gateway import ExampleCard, TeamLine
 
@@ -30,6 +36,8 @@ class Checks:
     """Raises EngineMissing or ImageMissing when a person's task could not run. None: not looked."""
     servers: Callable[[], Sequence[LocalServer]] | None = None
     """Finds local model servers. None: not looked for."""
+    team: Callable[[Team, Settings], object] | None = None
+    """Raises BadInput when a model's name or profile cannot be used. None: not looked."""
 
 
 class Desk:
@@ -48,8 +56,8 @@ class Desk:
         """Who would do a task now, or what is missing."""
         try:
             team = self._team()
-            self._check_keys(team)
-        except (ModelMissing, KeyMissing) as error:
+            self._check(team)
+        except (ModelMissing, KeyMissing, BadInput) as error:
             return TeamLine(missing=error.message, hint=error.hint)
         return TeamLine(said=self._said(team))
 
@@ -62,7 +70,7 @@ class Desk:
         from planner_app.queue import Submission
 
         team = self._team()
-        self._check_keys(team)
+        self._check(team)
         if self._checks.sandbox is not None:
             self._checks.sandbox(self.settings)
         submission = Submission(
@@ -146,9 +154,11 @@ class Desk:
         servers = () if keys or self._checks.servers is None else self._checks.servers()
         return choose_team(choice, keys, servers, problems)
 
-    def _check_keys(self, team: Team) -> None:
+    def _check(self, team: Team) -> None:
         from planner_app.settings_keys import check_key_for
 
+        if self._checks.team is not None:
+            self._checks.team(team, self.settings)
         for model in self._asked_elsewhere(team):
             check_key_for(model, self._env)
 
