@@ -78,7 +78,12 @@ class Names:
         """The keys themselves; empty when any object will do."""
         options = "|".join(map(re.escape, known))
         self._word = re.compile(rf"(?<!\w)(?:{options})(?!\w)", re.IGNORECASE) if known else None
+        self._goes_on = re.compile(rf"[ \t,}}\]]*[\"'](?:{options})[\"']\s*:") if known else None
         self._colon = re.compile(r"(?:###)?[\"'\u201d\u2019\uff02]?\s{0,99}[:=\uff1a]")
+
+    def go_on(self, text: str, end: int) -> bool:
+        """Whether a wanted key follows on the line on which an object has ended, too early."""
+        return self._goes_on is not None and self._goes_on.match(text, end) is not None
 
     def found_in(self, text: str) -> Places:
         """Where they stand in a text."""
@@ -174,6 +179,7 @@ class _Walk:
     def __init__(self, text: str, names: Names) -> None:
         self.text = text
         self.decoder, self.reader = StrictDecoder(), LenientReader(text)
+        self.names = names
         self.places = names.found_in(text)
         self.work = min(_WORK_FACTOR * len(text) + 10_000, _MOST_WORK)
         self.failures = 0
@@ -211,6 +217,8 @@ class _Walk:
             return None
         if too_deep(value):
             return Unreadable(start, "depth", _TOO_DEEP), end
+        if self.names.go_on(self.text, end):
+            return Unreadable(start, "syntax", _ENDS_EARLY), end
         named = self.places.stand_in(start, end)
         return Candidate(value, start, end, named, dup_keys=self.decoder.dup_keys), end
 
@@ -233,6 +241,8 @@ class _Walk:
         if reading.truncated and not named:
             self.stopped.update(dict.fromkeys(reader.open[1:]))
             return None, start + 1
+        if self.names.go_on(self.text, reading.end):
+            return Unreadable(start, "syntax", _ENDS_EARLY), reading.end
         candidate = Candidate(
             reading.value,
             start,
@@ -271,6 +281,7 @@ def _closers(text: str) -> dict[int, int]:
     return found
 
 
+_ENDS_EARLY = "an object ends before its last key"
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 

@@ -12,9 +12,13 @@ import math
 import re
 import warnings
 from collections.abc import Iterator
+from io import StringIO
+from tokenize import COMMENT, NEWLINE, NL, STRING, TokenError, generate_tokens
 from typing import SupportsIndex
 
 from pydantic import JsonValue
+
+from planner_app.models.lenient import WORDS
 
 MAX_COSTLY = 64 * 1024
 """Characters that a costly stage looks at; longer texts skip it."""
@@ -33,9 +37,22 @@ def literal_value(source: str) -> JsonValue:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _as_json(ast.literal_eval(source.strip()))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            value = _as_json(ast.literal_eval(source.strip()))
+        return None if _strings_side_by_side(source) else value
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, TokenError):
         return None
+
+
+def _strings_side_by_side(source: str) -> bool:
+    """Whether Python would join two strings: more likely there is a comma or a quote missing."""
+    last = 0
+    for token in generate_tokens(StringIO(source.strip()).readline):
+        if token.type in (COMMENT, NL, NEWLINE):
+            continue
+        if token.type == last == STRING:
+            return True
+        last = token.type
+    return False
 
 
 def _as_json(value: object) -> JsonValue:
@@ -130,14 +147,17 @@ def _leaf_end(source: str, at: int, leaf: JsonValue) -> int | None:
 
 
 def _stands_whole(source: str, start: int, text: str, leaf: JsonValue) -> bool:
-    """Whether a leaf is all that stands there: a number with all its digits, a string without its
-    own quotes in it, words without quotes only where they are no expression (`b"x"`, `f(x)`)."""
+    """Whether a leaf is all that stands there: a number with all its digits, a string on one line
+    without its own quotes in it, words without quotes only where they are no expression (`b"x"`,
+    `f(x)`). A line end, a comma at the end, or nothing but space stood between two strings."""
     if not isinstance(leaf, str):
         return _AFTER_NUMBER.match(source, start + len(text)) is not None
+    if "\n" in text or text.isspace() or text.rstrip().endswith(","):
+        return False
     quote = source[start - 1 : start]
     if quote and quote in _QUOTE_MARKS:
         return quote not in text.replace("\\" + quote, "")
-    return _BARE.fullmatch(text) is not None
+    return ".." not in text and text not in WORDS and _BARE.fullmatch(text) is not None
 
 
 def _spellings(leaf: JsonValue) -> tuple[str, ...]:

@@ -74,17 +74,19 @@ _QUOTES: dict[str, str] = {
 _BARE_KEY = re.compile(r"[A-Za-z_$#][\w$#-]*")
 _WORD = re.compile(r"[A-Za-z_$][\w$-]*")
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
-_WORDS: dict[str, JsonValue] = {
+WORDS: dict[str, JsonValue] = {
     "true": True, "True": True, "TRUE": True,
     "false": False, "False": False, "FALSE": False,
     "null": None, "None": None, "NULL": None, "Null": None, "undefined": None,
     "NaN": None, "nan": None, "Infinity": None, "inf": None,
 }  # fmt: skip
+"""Words that stand for values, without quotes."""
 _NOT_FINITE = re.compile(r"[-+](?:Infinity|inf|NaN|nan)\b")
 # What may stand between a string and its delimiter. Comments are kept short here, since this is
 # looked at after every quote: an endless one would make the whole quadratic.
 _GAP = re.compile(
-    rf"(?:{_SPACE}|//[^\n]{{0,300}}\n|(?<=\s)#[^\n]{{0,300}}\n|/\*.{{0,300}}?\*/)*+", re.DOTALL
+    rf"(?:{_SPACE}|(?<=\s)//[^\n]{{0,300}}\n|(?<=\s)#[^\n]{{0,300}}\n|/\*.{{0,300}}?\*/)*+",
+    re.DOTALL,
 )
 _DELIMITERS = _COMMA + _CLOSE_OBJECT + _CLOSE_LIST + _COLON
 _AFTER_VALUE = _COMMA + _CLOSE_OBJECT + _CLOSE_LIST
@@ -383,14 +385,14 @@ class LenientReader:
         end = word.end()
         after = self._skip(end)
         if after < self.size and text[after] not in _AFTER_VALUE:
-            if not (word.group() in _WORDS and after > end):
+            if not (word.group() in WORDS and after > end):
                 raise self._fail("a value without quotes", after)
-        elif after >= self.size and word.group() not in _WORDS:
+        elif after >= self.size and word.group() not in WORDS:
             self.state.truncated = True
             return _MISSING, after
         if word.group() in _TYPE_WORDS:
             raise LenientError("ambiguous", f"{word.group()} is a type and no value", after)
-        value = _WORDS.get(word.group(), word.group())
+        value = WORDS.get(word.group(), word.group())
         return value, end
 
     def _number(self, digits: str, at: int, end: int) -> tuple[JsonValue, int]:
