@@ -150,7 +150,10 @@ def _python(_context: Context) -> Check:
 
 
 def _settings(context: Context) -> Check:
+    from planner_app.settings_limits import settle
+
     settings = context.settings()
+    settle(settings.limits(settings.team, {}))
     file = settings.paths.config_file
     return Check("settings", True, str(file) if file.exists() else f"defaults ({file} not there)")
 
@@ -160,6 +163,7 @@ def _engine(context: Context) -> Check:
 
     state = check_engine()
     if state.ok:
+        cpus_or_raise(context.settings().sandbox.cpus)
         return Check("engine", True, f"version {state.version} at {state.endpoint}")
     fix = f"planner doctor --fix, or {state.fix}"
     needed = context.settings().sandbox.kind == "docker"

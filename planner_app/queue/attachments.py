@@ -72,11 +72,14 @@ def list_files(files: Sequence[Path], dirs: Sequence[Path], taken: set[str]) -> 
             raise BadInput(
                 f"the folder {_shown(folder)} {what}", "" if folder.exists() else "check it"
             )
+        before = len(listing.files)
         top = _top(folder, listing, taken)
         for path in _walk(folder, listing):
             _add(listing, path, "/".join((top, *path.relative_to(folder).parts)), taken)
             if len(listing.files) > MAX_FILES:
                 break
+        if len(listing.files) == before:
+            listing.notes.append(f"the folder {_shown(folder)} holds no file to attach")
     if len(listing.files) > MAX_FILES:
         raise BadInput(
             f"over {MAX_FILES:,} files are attached",

@@ -146,6 +146,13 @@ def test_a_figure_comes_back_as_png_from_a_container(planner, folder: Path) -> N
     assert [image["mime"] for image in row["images"]] == ["image/png"]
 
 
+def test_doctor_says_that_limits_do_not_go_together(typed, monkeypatch) -> None:
+    monkeypatch.setenv("PLANNER_SANDBOX_WORKSPACE", "4g")
+    checks = json.loads(typed("doctor", "--json").stdout)["checks"]
+    (settings,) = [check for check in checks if check["name"] == "settings"]
+    assert (settings["ok"], "raise memory to" in settings["fix"]) == (False, True)
+
+
 @pytest.mark.docker
 def test_limits_hold_in_the_container_the_tasks_over_the_teams_over_the_settings(
     planner, folder: Path

@@ -240,6 +240,12 @@ def test_a_folder_of_many_files_is_attached_whole(
     }
 
 
+def test_a_folder_without_files_is_noted(queue: Queue, settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "bare" / "deep").mkdir(parents=True)
+    (note,) = queue.submit(Submission("x", dirs=(tmp_path / "bare",)), settings).notes
+    assert "holds no file" in note
+
+
 def test_a_follow_up_has_all_the_files_of_a_large_folder(
     queue: Queue, history: History, settings: Settings, many: Path
 ) -> None:
