@@ -66,7 +66,7 @@ _QUOTA = re.compile(
 )
 _BAD_KEY = re.compile(
     r"api[ _]key (?:is )?(?:not valid|invalid|expired)|(?:invalid|incorrect)[ _](?:x-)?api[ _-]key"
-    r"|api_key_invalid",
+    r"|api_key_invalid|missing (?:\w+ )?(?:api key|credentials)|no key is set",
     re.IGNORECASE,
 )
 _OVERLOADED = re.compile(r"overloaded|capacity|temporarily unavailable", re.IGNORECASE)
@@ -228,6 +228,7 @@ def _complaint(chain: list[BaseException]) -> Complaint:
         text = text.split(marker)[1 if marker in text else 0]
     if found := _UNEXPECTED.search(text):
         text = json.dumps(_literal(found.group(1)))
+    text = text.partition("Traceback (most recent call last)")[0]
     for sign, plain in _LITELLMS_WORDS.items():
         if sign in text:
             text = plain
@@ -264,7 +265,7 @@ def _kind(
         return "content_policy"
     if "repeating the same chunk" in text:
         return "too_long"
-    if status in (None, 400, 403) and _BAD_KEY.search(told):
+    if status in (None, 400, 403, 500) and _BAD_KEY.search(told):
         return "auth"
     # Who says when to come again means a pace, whatever it calls it.
     if _QUOTA.search(told) and status in (None, 400, 402, 403, 429) and delay is None:

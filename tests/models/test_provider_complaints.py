@@ -353,3 +353,13 @@ def test_neither_a_key_nor_its_ends_are_ever_told(text: str) -> None:
 def test_an_address_is_told_without_the_password_in_it() -> None:
     place = Place("openai/m", "https://me:secret-word@host:8443/v1?key=secret-word")
     assert place.server == "https://host:8443/v1"
+
+
+async def test_what_litellm_says_of_a_missing_key_is_no_failure_of_a_server() -> None:
+    for name in ("openai/gpt-4o", "gemini/gemini-2.5-pro", "anthropic/claude-sonnet-4-5"):
+        client = real_client()
+        with pytest.raises(ModelError) as caught:
+            await client.complete(ask(name), Heard().deltas.append)
+        await client.aclose()
+        assert (caught.value.kind, caught.value.retryable) == ("auth", False)
+        assert "Traceback" not in str(caught.value)
