@@ -246,3 +246,18 @@ async def test_the_settings_bound_how_many_calls_a_worker_makes_at_once(
     told = await asyncio.gather(*(served.run() for _ in range(3)))
     assert [one.state.status for one in told] == ["done"] * 3
     assert loopback.most_at_once == 1
+
+
+async def test_a_run_that_waits_for_its_turn_can_be_cancelled(
+    world: World, loopback: LoopbackServer
+) -> None:
+    loopback.serve("plans", error(429, "slow", **{"Retry-After": "300"}))
+    served, held = Served.by(world, loopback), Held()
+    world.services.limiter = Limiter(clock=held.clock, sleep=held.sleep)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        runs = [group.create_task(served.run()) for _ in range(2)]
+        await held.until(2)
+        for row in world.history.runs():
+            await asyncio.to_thread(world.queue.command, row.run_id, "cancel", {"reason": "enough"})
+    assert [run.result().state.status for run in runs] == ["cancelled"] * 2
+    assert world.services.daily.promised == 0

@@ -247,7 +247,8 @@ def _error_body(reply: Reply) -> tuple[bytes, str]:
     if reply.fault == "empty_body":
         return b"", "application/json"
     if reply.fault == "other_json":
-        return b'{"object": "list", "data": []}', "application/json"
+        other = reply.body or {"object": "list", "data": []}
+        return json.dumps(other).encode(), "application/json"
     if isinstance(reply.body, str):
         return reply.body.encode(), "text/html" if "<html" in reply.body else "text/plain"
     body = {"error": {"message": "it failed"}} if reply.body is None else reply.body
