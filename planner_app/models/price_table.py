@@ -26,14 +26,19 @@ _BARE = ("openai", "anthropic", "bedrock", "bedrock_converse", "cohere_chat", "a
 _PER = 1_000_000
 
 
+def _folder() -> Path | None:
+    """Where litellm is; found without importing it."""
+    found = importlib.util.find_spec("litellm")
+    return None if found is None or found.origin is None else Path(found.origin).parent
+
+
 @cache
 def _file(name: str) -> Mapping[str, Mapping[str, object]]:
-    found = importlib.util.find_spec("litellm")
-    if found is None or found.origin is None:
+    folder = _folder()
+    if folder is None:
         return {}
-    path = Path(found.origin).parent / name
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # another release keeps it elsewhere: then nothing is known
         return {}
     return table if isinstance(table, dict) else {}
@@ -140,7 +145,10 @@ def _providers() -> frozenset[str]:
         return frozenset()
     listed = {str(entry.get("litellm_provider", "")) for entry in _file(_TABLE).values()}
     prefixes = {name.partition("/")[0] for name in _file(_TABLE) if "/" in name}
-    return frozenset({*endpoints, *_file(_PROVIDERS[1])} | (listed & prefixes))
+    folder = _folder()
+    written_for = [] if folder is None else [path.name for path in (folder / "llms").glob("*/")]
+    also = ("vertex_ai_beta", "sagemaker_nova")
+    return frozenset({*endpoints, *_file(_PROVIDERS[1]), *written_for, *also} | (listed & prefixes))
 
 
 def _size(model: str, key: str) -> int | None:
