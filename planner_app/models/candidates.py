@@ -20,6 +20,7 @@ from planner_app.models.lenient import MAX_DEPTH, LenientError, LenientReader, R
 # No object begins with another bracket: `{{` of a template is read from its second.
 _OPENER = re.compile(r"[{\uff5b](?!\s*[{\[])|[\[\uff3b]")
 _BRACKET = re.compile(r"[{}\[\]\uff5b\uff5d\uff3b\uff3d]")
+_ANOTHER = re.compile(r"[ \t]*,[ \t]*[{\[]")
 _OPENER_OF_LINE = re.compile(r"^[{\[]", re.MULTILINE)
 _STRICT_FAILURES = 64
 """Each failure makes json count the lines before it; after this many only the lenient reader
@@ -78,7 +79,7 @@ class Names:
         """The keys themselves; empty when any object will do."""
         options = "|".join(map(re.escape, known))
         self._word = re.compile(rf"(?<!\w)(?:{options})(?!\w)", re.IGNORECASE) if known else None
-        self._goes_on = re.compile(rf"[ \t,}}\]]*[\"'](?:{options})[\"']\s*:") if known else None
+        self._goes_on = re.compile(rf"[ \t,}}\]]*[\"']?(?:{options})[\"']\s*:") if known else None
         self._colon = re.compile(r"(?:###)?[\"'\u201d\u2019\uff02]?\s{0,99}[:=\uff1a]")
 
     def go_on(self, text: str, end: int) -> bool:
@@ -241,7 +242,8 @@ class _Walk:
         if reading.truncated and not named:
             self.stopped.update(dict.fromkeys(reader.open[1:]))
             return None, start + 1
-        if self.names.go_on(self.text, reading.end):
+        listed = named and _ANOTHER.match(self.text, reading.end)
+        if listed or self.names.go_on(self.text, reading.end):
             return Unreadable(start, "syntax", _ENDS_EARLY), reading.end
         candidate = Candidate(
             reading.value,

@@ -116,19 +116,21 @@ _GAP = re.compile(_STRUCTURE)
 _EMPTY = re.compile(r"[\s{}\[\],:]*+(?:\"\"|'')")
 _QUOTE_MARKS = "\"'`\u201c\u201d\u2018\u2019"
 _BARE = re.compile(r"[^\"'`\\{}\[\]()<>=+*|&$%;\u201c\u201d\u2018\u2019]*")
+_EMPTIES = re.compile(r"(?<!\\)(?:\"\"|'')")
 _AFTER_NUMBER = re.compile(r"(?![\w.%])(?!,\d{3}(?!\d))")
 _AFTER_KEY = re.compile(r"\s*+[\"'`\u201d\u2019]?\s*+:")
 
 
 def _faithful(source: str, value: JsonValue) -> bool:
     """Whether the source is the leaves of the value, in order, with only marks between them."""
-    at = 0
+    at, empty = 0, 0
     for leaf, is_key in _leaves(value):
+        empty += leaf == ""
         end = _leaf_end(source, at, leaf)
         if end is None or (is_key and not _AFTER_KEY.match(source, end)):
             return False
         at = end
-    return _GAP.fullmatch(source, at) is not None
+    return _GAP.fullmatch(source, at) is not None and len(_EMPTIES.findall(source)) == empty
 
 
 def _leaf_end(source: str, at: int, leaf: JsonValue) -> int | None:

@@ -253,7 +253,7 @@ class LenientReader:
             return after
         if self.text[after] in _COMMA:
             return after + 1
-        if after > at or self.text[at - 1] in "}]\uff5d\uff3d":
+        if after > at:
             return after
         raise self._fail("a comma was expected", after)
 

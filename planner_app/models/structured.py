@@ -226,12 +226,13 @@ class _Search(Generic[Model]):
         if item.reason == "ambiguous":
             raise StructuredError("schema", item.message, (item.message,), flags)
         end = max(text.rfind("}"), text.rfind("]")) + 1
-        if item.reason == "syntax" and end > item.start:
-            source = text[item.start : end]
+        source = text[item.start : end]
+        still_open = _brackets_open(source)
+        if item.reason == "syntax" and source and still_open >= 0:
             for stage in (literal_value, repaired_value):
                 value = stage(source)
                 if value is not None and self._has_all_keys(value):
-                    cut = ["truncated"] if _bracket_is_open(source) else []
+                    cut = ["truncated"] if still_open else []
                     return self._mended(value, "repaired", *cut)
         raise self._syntax_error(item)
 
@@ -314,9 +315,9 @@ def _end_of_first_object(text: str) -> int:
     return end
 
 
-def _bracket_is_open(text: str) -> bool:
-    """Whether more brackets begin than end, strings not told apart."""
-    return text.count("{") + text.count("[") > text.count("}") + text.count("]")
+def _brackets_open(text: str) -> int:
+    """How many more brackets begin than end, strings not told apart."""
+    return text.count("{") + text.count("[") - text.count("}") - text.count("]")
 
 
 def _holds_object(value: JsonValue) -> bool:
