@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from planner_app.agents.files import file_lines
 from planner_app.agents.prompts import prompt
 from planner_app.agents.turn import (
     Surroundings,
@@ -150,7 +151,7 @@ def _inputs(state: RunState, step: StepState) -> list[str]:
         lines += [f"variable `{n}` from step {dep}" for n in others]
         if state.steps[dep].workspace is not None:
             lines.append(f"the files of step {dep} are in the working folder")
-    lines += [f"file {a.name} ({a.bytes:,} bytes)" for a in state.attachments]
+    lines += [f"file {line}" for line in file_lines(state)]
     return lines
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
+from planner_app.agents.files import file_lines
 from planner_app.agents.prompts import prompt
 from planner_app.agents.turn import (
     Surroundings,
@@ -116,12 +117,6 @@ def _ledger(state: RunState, around: Surroundings) -> str:
 
 
 def _common(state: RunState, around: Surroundings) -> dict[str, str]:
-    attached = [f"{a.name} ({a.bytes:,} bytes)" for a in state.attachments]
-    numbers = {s.title: s.n for s in state.sources.values() if s.kind == "attachment"}
-    attached = [
-        f"{line} = source [{numbers[a.name]}]" if a.name in numbers else line
-        for line, a in zip(attached, state.attachments, strict=True)
-    ]
     told = {note.seq for note in state.outbox if note.seq}
     said = [note_text(n, around.read) for n in state.said if not n.seq or n.seq not in told]
     background = fence_untrusted(state.background, "an earlier run") if state.background else ""
@@ -133,7 +128,7 @@ def _common(state: RunState, around: Surroundings) -> dict[str, str]:
         "limits": limits_text(state),
         "said": section("What the person said since", "\n\n".join(said)),
         "background": section("Earlier run", background),
-        "attachments": section("Files in the workspace", file_list(attached)),
+        "attachments": section("Files in the workspace", file_list(file_lines(state))),
         "schema": section("JSON Schema of the answer's `data`", schema),
     }
 

@@ -5,33 +5,31 @@ from __future__ import annotations
 import mimetypes
 from urllib.parse import quote
 
-from planner_app.broker.port import Fetched, NewSource, ToolFailed
+from planner_app.broker.port import Fetched, ToolFailed
 from planner_app.broker.reader import Reader
+from planner_app.domain.catalogue import SourceAdded
 from planner_app.domain.citations import PAGE_BREAK
 from planner_app.domain.events import EventDraft
 from planner_app.engine.run_log import RunLog
-from planner_app.engine.tool_calls import source_draft
 
 
 async def attachment_sources(log: RunLog, reader: Reader) -> list[EventDraft]:
     """The facts that the files can be cited; a PDF by its pages."""
     drafts = []
     for attached in log.state.attachments:
+        n, new = log.number("attachment", None, attached.sha256)
+        if not new:
+            continue
         data = (await log.history.load_blobs([attached.sha256]))[attached.sha256]
         mime = mimetypes.guess_type(attached.name)[0] or "application/octet-stream"
-        source = NewSource(
-            kind="attachment",
-            title=attached.name,
-            url=None,
-            content=data,
-            text=await _text_of(data, attached.name, mime, reader),
-            mime=mime,
-            at=log.state.created_at,
-            weak=False,
+        text = (await _text_of(data, attached.name, mime, reader)).encode("utf-8", "replace")
+        # The bytes are stored already, and most files are text that stands for itself.
+        sha = attached.sha256 if text == data else (await log.put(text))[0]
+        source = SourceAdded(
+            n=n, kind="attachment", title=attached.name[:500], sha256=attached.sha256, mime=mime
         )
-        n, new = log.number("attachment", None, attached.sha256)
-        if new:
-            drafts.append(await source_draft(log, n, source))
+        blobs = {"content": attached.sha256, "text": sha}
+        drafts.append(source.draft(actor="tool", blobs=blobs))
     return drafts
 
 

@@ -36,6 +36,7 @@ class RunLog:
         self._lock = asyncio.Lock()
         self._changed = asyncio.Condition()
         self._numbers = {_source_key(s.kind, s.url, s.sha256): n for n, s in state.sources.items()}
+        self._newest = max(state.sources, default=0)
         self._pending: set[asyncio.Task[list[Event]]] = set()
 
     async def append(self, *drafts: EventDraft, durable: bool = False) -> list[Event]:
@@ -129,9 +130,9 @@ class RunLog:
         known = self._numbers.get(key)
         if known is not None:
             return known, False
-        n = max([0, *self._numbers.values(), *self.state.sources]) + 1
-        self._numbers[key] = n
-        return n, True
+        self._newest += 1
+        self._numbers[key] = self._newest
+        return self._newest, True
 
 
 def _source_key(kind: str, url: str | None, sha256: str) -> tuple[Any, ...]:
