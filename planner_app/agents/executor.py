@@ -17,11 +17,15 @@ from planner_app.agents.turn import (
 )
 from planner_app.domain.citations import MARK, fence_untrusted, unfenced
 from planner_app.domain.plan import MAX_QUOTE_CHARS, MAX_RESULT_CHARS, Report
+from planner_app.domain.sizes import cut, json_bytes
 from planner_app.domain.state import Attempt, RunState, StepState
 from planner_app.models.fences import read_turn
 from planner_app.models.port import Message
 from planner_app.models.structured import StructuredError, parse
 
+EVIDENCE_BYTES = 4_000
+"""Of all quotes of a report; they are shared evenly where it is too little."""
+RESULT_BYTES = 6_200
 KEPT_MESSAGES = 7
 """The last four turns, which stay word for word when a conversation is made shorter: four replies
 and what three of them brought. What the fourth brought is the new message."""
@@ -191,17 +195,25 @@ def read_executor(text: str, finish_reason: str, attempt: Attempt) -> Acted | Re
 
 
 def _bounded(report: Report) -> Report:
-    """The report within its limits: long texts are cut, long lists shortened."""
+    """The report within its limits: long texts are cut, long lists shortened.
+
+    By bytes as well, since its events must hold it in any script.
+    """
+    quotes = [e.quote[:MAX_QUOTE_CHARS] for e in report.evidence[:20]]
+    share = EVIDENCE_BYTES // max(1, len(quotes))
+    if sum(map(json_bytes, quotes)) > EVIDENCE_BYTES:
+        quotes = [cut(quote, share) for quote in quotes]
     evidence = [
-        e.model_copy(update={"quote": e.quote[:MAX_QUOTE_CHARS]}) for e in report.evidence[:20]
+        e.model_copy(update={"quote": quote})
+        for e, quote in zip(report.evidence, quotes, strict=False)
     ]
     return report.model_copy(
         update={
-            "result": report.result[:MAX_RESULT_CHARS],
-            "values": report.values[:20],
+            "result": cut(report.result[:MAX_RESULT_CHARS], RESULT_BYTES),
+            "values": [cut(name, 100) for name in report.values[:20]],
             "evidence": evidence,
-            "artifacts": [name[:200] for name in report.artifacts[:20]],
-            "tried": [line[:200] for line in report.tried[:10]],
-            "next_hint": report.next_hint[:500],
+            "artifacts": [cut(name, 120) for name in report.artifacts[:20]],
+            "tried": [cut(line, 120) for line in report.tried[:10]],
+            "next_hint": cut(report.next_hint, 600),
         }
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from planner_app.domain.citations import cited_ids, unknown_ids
-from planner_app.domain.plan import Answer, Claim
+from planner_app.domain.plan import Answer, Claim, Report
 from planner_app.domain.sizes import cut, json_bytes
 from planner_app.domain.state import RunState
 
@@ -13,6 +14,10 @@ ANSWER_BYTES = 15_000
 """Of an answer within an event; the blob `answer` is whole."""
 ANSWER_TEXT_BYTES = 8_000
 """Of its text, as a JSON string."""
+REPORT_BYTES = 14_500
+"""Of a report with its variables within an event."""
+PREVIEW_BYTES = (400, 200, 100)
+"""Of each variable's preview, in a report that is too long."""
 CLAIM_BYTES = 400
 """Of a claim, and of its quote, in an answer that is too long."""
 
@@ -127,3 +132,29 @@ def fitted(answer: Answer) -> Answer:
             kept = kept[: len(kept) * 3 // 4]
             short = short.model_copy(update={name: kept})
     return short
+
+
+def fitted_report(
+    report: Report, values: dict[str, dict[str, Any]]
+) -> tuple[Report, dict[str, dict[str, Any]]]:
+    """A report and what it hands on, as one event can hold them in any script.
+
+    Previews are cut first, then the ends of lists; no variable is left out.
+    """
+
+    def size() -> int:
+        return json_bytes([report.model_dump(mode="json"), values])
+
+    for most in PREVIEW_BYTES:
+        if size() <= REPORT_BYTES:
+            break
+        values = {
+            name: value | {"preview": cut(str(value.get("preview", "")), most)}
+            for name, value in values.items()
+        }
+    for name in ("artifacts", "tried", "evidence"):
+        kept = list(getattr(report, name))
+        while kept and size() > REPORT_BYTES:
+            kept = kept[: len(kept) * 3 // 4]
+            report = report.model_copy(update={name: kept})
+    return report, values

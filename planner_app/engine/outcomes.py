@@ -11,7 +11,7 @@ from planner_app.agents.executor import Acted, Reported, read_executor
 from planner_app.agents.planner import read_plan
 from planner_app.agents.turn import Surroundings
 from planner_app.broker.port import NewSource
-from planner_app.domain.answers import fitted, marks, with_marks
+from planner_app.domain.answers import fitted, fitted_report, marks, with_marks
 from planner_app.domain.catalogue import (
     AnswerChecked,
     AnswerDrafted,
@@ -31,6 +31,7 @@ from planner_app.domain.errors import PlannerError
 from planner_app.domain.events import EventDraft
 from planner_app.domain.move_types import CallModel
 from planner_app.domain.plan import Answer, CheckVerdict, Evidence, Report, Review
+from planner_app.domain.sizes import cut
 from planner_app.domain.state import Attempt, RunState
 from planner_app.engine.handover import (
     keep_artifacts,
@@ -78,7 +79,7 @@ class Outcomes:
         plan, problems = read_plan(state, _whole(reply))
         if plan is not None:
             return [PlanProposed(plan=plan, revision=state.revision + 1).draft()]
-        short = [problem[:500] for problem in problems[:20]]
+        short = [cut(problem, 500) for problem in problems[:20]]
         return [PlanRefused(problems=short, number=state.plan_tries + 1).draft()]
 
     async def _talk(
@@ -95,7 +96,7 @@ class Outcomes:
             value = value.model_copy(update={"data": data})
         if problems or value is None:
             number = (state.correction.number if state.correction else 0) + 1
-            short = [problem[:500] for problem in problems[:10]]
+            short = [cut(problem, 500) for problem in problems[:10]]
             refused = ReplyRefused(purpose=purpose, problems=short, number=number, bad=text_sha)
             return [refused.draft()]
         if isinstance(value, Review):
@@ -103,8 +104,8 @@ class Outcomes:
         if isinstance(value, CheckVerdict):
             verdict = CheckVerdict(
                 ok=value.ok,
-                problems=[p[:500] for p in value.problems[:12]],
-                unsupported=[c[:500] for c in value.unsupported[:12]],
+                problems=[cut(p, 500) for p in value.problems[:12]],
+                unsupported=[cut(c, 500) for c in value.unsupported[:12]],
             )
             return [AnswerChecked(verdict=verdict, number=state.answer_number).draft()]
         return await self.drafted(value)
@@ -238,6 +239,7 @@ class Outcomes:
     def _reported(
         self, report: Report, values: dict[str, Any], blobs: dict[str, str], n: int | None
     ) -> EventDraft:
+        report, values = fitted_report(report, values)
         return StepReported(report=report, values=values, source_id=n).draft(blobs=blobs)
 
     async def _computed(
@@ -291,11 +293,14 @@ def _whole(reply: ModelReply) -> str:
 def _bounded_review(review: Review) -> Review:
     return review.model_copy(
         update={
-            "root_cause": review.root_cause[:1500],
+            "root_cause": cut(review.root_cause, 1500),
             "fact_updates": [
-                f.model_copy(update={"fact": f.fact[:300], "source_ids": f.source_ids[:10]})
+                f.model_copy(update={"fact": cut(f.fact, 400), "source_ids": f.source_ids[:10]})
                 for f in review.fact_updates[:20]
             ],
-            "questions": review.questions[:5],
+            "questions": [
+                q.model_copy(update={"text": cut(q.text, 600), "default": cut(q.default, 300)})
+                for q in review.questions[:5]
+            ],
         }
     )
