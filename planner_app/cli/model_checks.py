@@ -162,6 +162,9 @@ class Look:
         by_model: dict[str, tuple[str, ...]] = {}
         for role, model in team.models.items():
             by_model[model] = (*by_model.get(model, ()), role)
+        fallbacks = self._team.fallbacks.values() if self._team is not None else ()
+        for model in dict.fromkeys(name for names in fallbacks for name in names):
+            by_model[model] = (*by_model.get(model, ()), "fallback")
         return f"team {team.name}: {team.why}", by_model
 
     def known(self, name: str, roles: tuple[str, ...]) -> Known:
@@ -252,7 +255,8 @@ class Look:
         base = self._settings.models.api_base(name)
         team = self._team
         if team is not None:
-            role = next((role for role in ROLES if getattr(team, role) == name), None)
+            plays = {role: (getattr(team, role), *team.fallbacks.get(role, ())) for role in ROLES}
+            role = next((role for role in ROLES if name in plays[role]), None)
             base = (team.base_for(role, name) if role else None) or base
         return ModelSpec(name=name, api_base=base or self._bases.get(name))
 

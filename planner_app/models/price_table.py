@@ -23,6 +23,8 @@ _PROVIDERS = ("provider_endpoints_support_backup.json", "llms/openai_like/provid
 _BARE = ("openai", "anthropic", "bedrock", "bedrock_converse", "cohere_chat", "ai21",
          "vertex_ai-language-models")  # fmt: skip
 """Providers whose models need no prefix."""
+_SHORTEST = 4
+"""Letters of a name that says enough to guess another from it."""
 _PER = 1_000_000
 
 
@@ -125,17 +127,23 @@ def nearest_names(model: str) -> tuple[str, ...]:
     """Up to three names that were probably meant: of models, else of providers with a slash."""
     provider, slash, bare = model.partition("/")
     table = _file(_TABLE)
+    if slash and len(bare) < _SHORTEST:
+        return () if provider_is_known(provider) else _providers_like(provider, bare)
     if slash and provider_is_known(provider):
         known = [name for name in table if name.startswith(f"{provider}/")]
         known += [f"{provider}/{name}" for name, entry in table.items()
                   if entry.get("litellm_provider") == provider and "/" not in name]  # fmt: skip
         return tuple(difflib.get_close_matches(model, dict.fromkeys(known), n=3, cutoff=0.75))
     if slash:
-        close = difflib.get_close_matches(provider, sorted(_providers()), n=2, cutoff=0.6)
-        return tuple(f"{name}/{bare}" for name in close)
+        return _providers_like(provider, bare)
     names = [name for name in table if "/" not in name or name.endswith(f"/{model}")]
     exact = [name for name in names if name.endswith(f"/{model}") and name.count("/") == 1]
     return tuple(exact[:3]) or tuple(difflib.get_close_matches(model, names, n=3, cutoff=0.8))
+
+
+def _providers_like(provider: str, bare: str) -> tuple[str, ...]:
+    close = difflib.get_close_matches(provider, sorted(_providers()), n=2, cutoff=0.6)
+    return tuple(f"{name}/{bare}" for name in close)
 
 
 @cache
