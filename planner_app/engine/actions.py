@@ -15,9 +15,11 @@ from planner_app.domain.move_types import RunAction
 from planner_app.engine.live import LiveText
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.sessions import Sessions
+from planner_app.engine.takeover import orphan
 from planner_app.sandbox.session import ActionResult, SessionClosed
 
 HEAD_CHARS = 300
+ENGINE_ENDED = "the container engine ended"
 
 
 class Actions:
@@ -61,6 +63,11 @@ class Actions:
                 result = await session.run(code, timeout=self._seconds, on_output=stream.write)
             except SessionClosed as error:
                 result = ActionResult(status="died", state_lost=True, why=str(error))
+            if result.status == "died" and await self._sessions.lost_with_engine(lane):
+                # As when the driver's process ends: it is begun again, in a sandbox that is
+                # brought back, with the results of the calls that it had made.
+                await self._log.append(orphan(move.id, self._log.state.open[move.id], ENGINE_ENDED))
+                return
             await self._record(move, code, result, where)
         await self._sessions.after_action(lane, result)
 

@@ -184,6 +184,17 @@ class Sessions:
                 why = session.gone or str(error)
         await self._lose(lane, session, why, tell=True)
 
+    async def lost_with_engine(self, lane: Lane) -> bool:
+        """Whether a lane's sandbox went because its engine did; then it is recorded as lost, and
+        the next one is brought to where this one was before its action."""
+        session = lane.session
+        if session is None or not session.gone:
+            return False
+        await session.close()
+        if session.engine_lost:
+            await self._lose(lane, session, session.gone, tell=False)
+        return session.engine_lost
+
     async def _lose(self, lane: Lane, session: Session, why: str, *, tell: bool) -> None:
         """Record that a sandbox is gone and clear away what is left of it."""
         lane.session = None

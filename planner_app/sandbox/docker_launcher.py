@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
-from planner_app.domain.errors import PlannerError, SandboxError
+from planner_app.domain.errors import EngineMissing, PlannerError, SandboxError
 from planner_app.sandbox import engine as containers
 from planner_app.sandbox.attach import attach
 from planner_app.sandbox.engine import Engine
@@ -122,7 +122,7 @@ class DockerLauncher:
                 raise
 
             async def end() -> None:
-                await self._remove(container)
+                await self._end_container(container)
 
             try:
                 stream = await attach(engine, container)
@@ -152,8 +152,15 @@ class DockerLauncher:
 
     async def _remove(self, container: str) -> None:
         try:
+            await self._end_container(container)
+        except EngineMissing as error:
+            log.warning("%s", error)
+
+    async def _end_container(self, container: str) -> None:
+        """Raises EngineMissing."""
+        try:
             await asyncio.to_thread(containers.remove, self._engine, container)
-        except PlannerError as error:
+        except SandboxError as error:
             log.warning("%s", error)  # its stdin is closed, so it ends itself
 
     async def _refill(self) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from planner_app.domain.errors import SandboxError
+from planner_app.domain.errors import EngineMissing, SandboxError
 from planner_app.sandbox.calls import ToolCalls
 from planner_app.sandbox.collect import (
     ActionCollector,
@@ -42,6 +43,8 @@ from planner_app.sandbox.wire import (
     text_of,
 )
 
+log = logging.getLogger(__name__)
+
 START_SECONDS = 60.0
 REQUEST_SECONDS = 60.0
 """For requests that are no actions: bind, export, configure."""
@@ -66,13 +69,17 @@ class _Operation:
 
 
 class GuestSession(SessionFiles):
-    """Implements `Session` over any stream. `end_sandbox` ends what is at its other end."""
+    """Implements `Session` over any stream. `end_sandbox` ends what is at its other end.
+
+    It raises EngineMissing when what holds the sandbox is not there any more.
+    """
 
     def __init__(
         self, stream: Stream, where: str, end_sandbox: Callable[[], Awaitable[None]]
     ) -> None:
         self.generation = 0
         self.where = where
+        self.engine_lost = False
         self._stream = stream
         self._end_sandbox = end_sandbox
         self._limits = Limits()
@@ -159,7 +166,11 @@ class GuestSession(SessionFiles):
             await self._calls.close()
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
-        await self._end_sandbox()
+        try:
+            await self._end_sandbox()
+        except EngineMissing as error:
+            log.warning("%s", error)  # its containers end without it, or when it is back
+            self.engine_lost = True
 
     def _die(self, why: str) -> None:
         """The sandbox is lost: tell everybody who waits for it."""

@@ -245,15 +245,32 @@ def script_of(*actions: str, attempt: int = 1, script: Script | None = None) -> 
     return script.executor("s1", report(values=["x"]), attempt).checker(check())
 
 
-async def test_a_run_outlives_an_engine_that_restarts_in_the_middle_of_an_action(
+async def test_an_action_is_begun_again_when_its_engine_restarts(faulty: Faulty) -> None:
+    slow = "x += 1\nprint(echo_of)\nimport time\ntime.sleep(1)\nx"
+    script = script_of("x = 41\necho_of = 'kept'", slow)
+    state = await faulty.run(script, acting(2), faulty.beside(faulty.engine.restart))
+    assert state.status == "done", state
+    assert [a["turn"] for a in faulty.of("action.started")] == [1, 2, 2]
+    assert [a["status"] for a in faulty.of("action.finished")] == ["ok", "ok"]
+    assert "kept" in faulty.world.observation(faulty.run_id, 1)
+    assert "Value: 42" in faulty.world.observation(faulty.run_id, 1)
+    [lost] = faulty.of("session.lost")
+    assert "engine" in lost["why"]
+    assert [o["reason"] for o in faulty.of("action.orphaned")] == ["the container engine ended"]
+    assert [r["actions"] for r in faulty.of("session.rebuilt")] == [1]
+    assert faulty.of("attempt.finished") == [{"outcome": "done", "reason": ""}]
+
+
+async def test_a_sandbox_removed_in_the_middle_of_an_action_is_told_and_replaced(
     faulty: Faulty,
 ) -> None:
     script = script_of("x = 1", FOREVER, "x = 41 + 1\nx")
-    state = await faulty.run(script, acting(2), faulty.beside(faulty.engine.restart))
+    state = await faulty.run(script, acting(2), faulty.beside(faulty.engine.remove_all))
     assert state.status == "done", state
     assert [a["status"] for a in faulty.of("action.finished")] == ["ok", "died", "ok"]
     [lost] = faulty.of("session.lost")
-    assert "engine" in lost["why"]
+    assert lost["why"]
+    assert lost["tell"]
     assert len(faulty.of("session.started")) == 2
     assert faulty.of("attempt.finished") == [{"outcome": "done", "reason": ""}]
 
