@@ -22,15 +22,16 @@ class Workspace:
 
     def look(self) -> None:
         """Take the present state as known."""
-        self._before = self._scan()
+        self._before = self.scan()
 
     def changes(self) -> list[str]:
         """Names that are new or changed since the last look, which this is, too."""
-        before, self._before = self._before, self._scan()
+        before, self._before = self._before, self.scan()
         changed = [name for name, seen in self._before.items() if before.get(name) != seen]
         return [name for name in changed if len(name) <= MAX_NAME][:MAX_TOLD]
 
-    def _scan(self) -> Seen:
+    def scan(self) -> Seen:
+        """The regular files as they are now."""
         found: Seen = {}
         self._scan_folder(self._root, "", 0, found)
         return found

@@ -72,7 +72,11 @@ class Streams:
             dup2(SAVED_ERR, 2)
         except OSError:
             _exit(71)  # the action closed our spare descriptors: nothing can be shown any more
-        if self._out.closed or self._err.closed:
+        try:
+            whole = not (self._out.closed or self._err.closed)
+        except ValueError:  # detached from its buffer
+            whole = False
+        if not whole:
             self._fresh()
         else:
             sys.stdout, sys.stderr = self._out, self._err

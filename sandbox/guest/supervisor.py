@@ -86,6 +86,10 @@ class Supervisor:
         self._alone = False
         """The processes that the operation started have been ended already."""
         self._files_moved = False
+        self._request: tuple[Message, bytes] = ({}, b"")
+        """What the operation was begun with."""
+        self._past_key = ""
+        """Of the operation before."""
         self._child: Child
 
     def _watch_signals(self) -> None:
@@ -195,6 +199,7 @@ class Supervisor:
             message["rescan"] = True
             self._files_moved = False
         message["key"] = operation.key
+        self._request = message, blob
         self._child.send(message, blob)
         self._child.listen(True)
 
@@ -238,6 +243,8 @@ class Supervisor:
         if operation is None:
             return
         self._operation = None
+        self._past_key = operation.key
+        self._request = {}, b""
         self._deadline.at = self._again.at = self._kill.at = None
         lost = 0
         for stream, missing, end in operation.output.last():
@@ -295,10 +302,24 @@ class Supervisor:
             self._deaths = 0
         elif self._setup_key and key == self._setup_key:
             return  # what a tool module shows while it is loaded
+        elif operation is not None and key == self._past_key and operation.kind == "exec":
+            self._begin_anew(operation)
         elif operation is None or key != operation.key:
             raise ProtocolError("a frame that belongs to nothing")
         else:
             self._serve_operation(operation, str(kind), message, blob)
+
+    def _begin_anew(self, operation: Operation) -> None:
+        """The action before is still at it, so its result was forged, and this one not begun.
+
+        It is given to a fresh process; the host hears first that the old one is lost.
+        """
+        message, blob = self._request
+        self._operation = None
+        self._restart("an action went on after it had forged its own result")
+        self._operation = operation
+        self._child.send(message, blob)
+        self._child.listen(True)
 
     def _serve_operation(
         self, operation: Operation, kind: str, message: Message, blob: bytes

@@ -32,7 +32,7 @@ from time import monotonic
 from .config import Place
 from .engine import Engine
 from .frames import HEADER, Message, decode, pack
-from .health import Health
+from .health import watch
 from .streams import Streams
 
 TYPE_CHECKING = False
@@ -184,11 +184,21 @@ class Worker:
             self._warm = True
             self._engine.warm_up()
 
+    def _lasting(self) -> dict[object, tuple[str, ...]]:
+        """What is never replaced for as long as this process lives."""
+        return {
+            self: ("_channel", "_streams", "_interrupts", "_engine"),
+            self._channel: ("fd",),
+            self._interrupts: ("engine",),
+            self._streams: (),
+            self._engine: ("namespace", "state", "_gallery", "_workspace"),
+        }
+
     def serve(self) -> None:
         """Work until the end."""
         channel, interrupts, pid = self._channel, self._interrupts, self._pid
         channel.send({"t": "ready"})
-        health = Health(self._engine)  # before any code of others, and while the host hears of us
+        holds = watch(self._engine, self._lasting())  # before any code of others runs
         while True:
             if not self._warm:
                 self._warm_up_when_idle()
@@ -216,7 +226,7 @@ class Worker:
             if getpid() != pid:
                 _exit(0)  # a fork() of the action that came back here
             self._streams.restore()
-            if not health.holds(suspicious=result.get("status") == "engine"):
+            if not holds(result.get("status") == "engine"):
                 _exit(DAMAGED_EXIT)
             if result.get("status") == "engine":
                 text = f"the session failed on this action ({result.pop('why')})"

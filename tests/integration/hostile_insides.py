@@ -2,7 +2,45 @@
 
 from __future__ import annotations
 
+MACHINERY = """
+import gc, os, struct, sys, time
+guest = [o for o in gc.get_objects() if type(o).__module__.startswith('_planner_guest')]
+worker, engine = (next(o for o in guest if type(o).__name__ == n) for n in ('Worker', 'Engine'))
+def lie(*a, **k): return {'status': 'ok', 'value': 'a lie'}
+def send(text):
+    text = text.replace('KEY', worker._key).encode()
+    os.write(worker._channel.fd, struct.pack('>II', len(text), 0) + text)
+    time.sleep(0.1)
+"""
+"""What gives an action hold of the session's own objects."""
+
 PATCHES = {
+    "the engine's class patched": MACHINERY + "type(engine).run_action = lie",
+    "the engine's code replaced": MACHINERY
+    + """
+def lie(self, source, *, rescan): return {'status': 'ok', 'value': 'a lie'}
+type(engine).run_action.__code__ = lie.__code__
+""",
+    "the engine itself patched": MACHINERY + "engine.run_action = lie",
+    "the worker itself patched": MACHINERY + "worker._perform = lie",
+    "the engine replaced": MACHINERY
+    + "class E: run_action = staticmethod(lie)\nworker._engine = E()",
+    "its own result forged": MACHINERY
+    + 'send(\'{"t":"result","key":"KEY","status":"ok","value":"a lie"}\')',
+    "its own result forged beyond measure": MACHINERY
+    + 'send(\'{"t":"result","key":"KEY","status":"ok","value":\' + "[" * 5000 + "]" * 5000 + "}")',
+    "its own result forged with numbers that are none": MACHINERY
+    + 'send(\'{"t":"result","key":"KEY","status":"ok","value":1e999}\')',
+    "an audit hook that refuses all": """
+import sys
+def refuse(event, args):
+    if event in ('compile', 'exec', 'import'): raise RuntimeError('no')
+sys.addaudithook(refuse)
+""",
+    "a trace function that fails": "import sys; sys.settrace(lambda *a: 1/0)",
+    "the lines' cache gone": "import linecache; linecache.cache = None",
+    "the folder's listing gone": "import os; os.scandir = None",
+    "the output detached": "import sys; sys.stdout.detach()",
     "the builtins cleared": "import builtins; builtins.__dict__.clear()",
     "the builtins broken": """
 import builtins
