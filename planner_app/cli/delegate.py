@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from planner_app.cli.context import Context, can_ask, emit, say
 from planner_app.cli.reading import copy_artifacts, make_folder, open_run
 from planner_app.cli.run import FIRST
-from planner_app.cli.team import address_of, check_team, doubts, settle_team
+from planner_app.cli.team import address_of, check_team, doubts, fallbacks_of, settle_team
 from planner_app.domain.errors import BadInput, EngineMissing, ImageMissing
 from planner_app.domain.teams import ROLES
 from planner_app.settings_keys import needs_of
@@ -340,13 +340,10 @@ def _check_price(args: argparse.Namespace, team: Team, settings: Settings) -> No
     from planner_app.models.port import ModelSpec
 
     client = open_models(settings, {})
-    for role in ROLES:
-        model = team.models[role]
-        base = address_of(team, role, settings)
-        if (
-            not model.startswith(_FREE)
-            and client.price(ModelSpec(name=model, api_base=base)) is None
-        ):
+    named = [(r, m) for r in ROLES for m in (team.models[r], *fallbacks_of(team, r, settings))]
+    for role, model in named:
+        spec = ModelSpec(name=model, api_base=address_of(team, role, settings, model))
+        if not model.startswith(_FREE) and client.price(spec) is None:
             raise BadInput(
                 f"the price of {model} is unknown, so --max-usd cannot bind it",
                 f'add --max-tokens, or set models.prices."{model}"',

@@ -39,9 +39,17 @@ def settle_team(args: argparse.Namespace, settings: Settings, env: Mapping[str, 
     return choose_team(choice, keys, () if keys else find_servers(), problems)
 
 
-def address_of(team: Team, role: TeamRole, settings: Settings) -> str | None:
-    """The address that a role's model is asked at; None: its provider's."""
-    model = team.models[role]
+def fallbacks_of(team: Team, role: TeamRole, settings: Settings) -> tuple[str, ...]:
+    """The models that go on in a role when its own is down."""
+    own = settings.teams.get(team.name)
+    return own.fallbacks.get(role, ()) if own is not None else ()
+
+
+def address_of(
+    team: Team, role: TeamRole, settings: Settings, fallback: str | None = None
+) -> str | None:
+    """The address that a role's model, or a fallback of it, is asked at; None: its provider's."""
+    model = fallback or team.models[role]
     own = settings.teams.get(team.name)
     said = own.base_for(role, model) if own is not None else None
     return said or settings.models.api_base(model) or team.api_bases.get(model)
@@ -89,10 +97,8 @@ def check_team(team: Team, settings: Settings) -> None:
     from planner_app.models.profiles import ProfileBook
 
     ProfileBook.load(settings.paths.profiles_file)
-    own = settings.teams.get(team.name)
     for role in ROLES:
-        fallbacks = own.fallbacks.get(role, ()) if own is not None else ()
-        for model in (team.models[role], *fallbacks):
+        for model in (team.models[role], *fallbacks_of(team, role, settings)):
             if (problem := name_problem(model)) is not None:
                 raise problem
 

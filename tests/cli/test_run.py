@@ -264,11 +264,17 @@ def test_a_run_that_ended_cannot_be_steered(planner, typed, script) -> None:
         assert "has ended" in done.stderr
 
 
-def test_max_usd_cannot_bind_a_model_of_unknown_price(planner) -> None:
+def test_max_usd_cannot_bind_a_model_of_unknown_price(planner, script) -> None:
     args = ("--planner", "hosted_vllm/unheard-of", *LOCAL, "--max-usd", "1")
     done = planner("run", "What?", *args)
     assert done.returncode == 2
     assert "--max-tokens" in done.stderr
+    model = script(planner_says(1, {"answer": "Forty-two."}))
+    fallback = "{planner = ['hosted_vllm/unheard-of']}"
+    args = ("--planner", model, *LOCAL, "--max-usd", "1")
+    done = planner("run", "What?", *args, PLANNER_TEAMS_DEFAULT_FALLBACKS=fallback)
+    assert done.returncode == 2
+    assert "the price of hosted_vllm/unheard-of is unknown" in done.stderr
 
 
 def test_without_an_engine_the_example_runs_and_says_where(planner, folder: Path) -> None:
