@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from planner_app.agents.prompts import prompt
 from planner_app.agents.turn import Surroundings, Turn
-from planner_app.domain.citations import fence_untrusted
+from planner_app.domain.fences import fence_untrusted
 from planner_app.domain.plan import Answer, Plan, Report
 from planner_app.models.language import keeps_facts
 from planner_app.models.port import Message

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from planner_app.agents.forms import form_in_words
 from planner_app.agents.prompts import prompt
 from planner_app.agents.turn import Surroundings, Turn, bullets, note_text, section
-from planner_app.domain.citations import fence_untrusted, find_quote
+from planner_app.domain.citations import find_quote
+from planner_app.domain.fences import fence_untrusted
 from planner_app.domain.plan import Answer, CheckVerdict, Claim, Review
 from planner_app.domain.state import Correction, RunState
 from planner_app.models.port import Message

@@ -15,7 +15,7 @@ from planner_app.agents.turn import (
     section,
     source_list,
 )
-from planner_app.domain.citations import MARK, fence_untrusted, unfenced
+from planner_app.domain.fences import MARK, fence_untrusted, unfenced
 from planner_app.domain.plan import MAX_QUOTE_CHARS, MAX_RESULT_CHARS, Report
 from planner_app.domain.sizes import cut, json_bytes
 from planner_app.domain.state import Attempt, RunState, StepState

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner_app.domain.citations import fence_untrusted
+from planner_app.domain.fences import fence_untrusted
 from planner_app.sandbox.session import ActionResult
 
 MAX_CHARS = 12_000

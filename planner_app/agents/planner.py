@@ -16,7 +16,7 @@ from planner_app.agents.turn import (
     section,
     source_list,
 )
-from planner_app.domain.citations import fence_untrusted
+from planner_app.domain.fences import fence_untrusted
 from planner_app.domain.plan import Plan, plan_problems
 from planner_app.domain.state import RunState, StepState
 from planner_app.models.port import Message

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from planner_app.domain.citations import fence_untrusted
+from planner_app.domain.fences import fence_untrusted
 from planner_app.domain.state import Note, RunState
 from planner_app.models.port import Message
 
