@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 _MAX_DEPTH = 5
 _MAX_BODY = 100_000
@@ -161,3 +164,25 @@ def named_window(text: str) -> int | None:
             window = int(found.group(1).replace(",", "") or 0)
             return window if 256 <= window <= 100_000_000 else None
     return None
+
+
+def read_retry_after(value: str, now: datetime) -> float | None:
+    """Seconds to wait by a Retry-After header, given in seconds or as a date; None: unreadable."""
+    seconds = read_seconds(value)
+    if seconds is not None:
+        return seconds
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())
+
+
+def read_seconds(value: object) -> float | None:
+    """A number of seconds, never negative; None: it is none, or without end."""
+    try:
+        seconds = float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

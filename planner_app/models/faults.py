@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import os
 import re
 import socket
@@ -16,10 +15,15 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from planner_app.models.complaints import Complaint, named_window, read_complaint
+from planner_app.models.complaints import (
+    Complaint,
+    named_window,
+    read_complaint,
+    read_retry_after,
+    read_seconds,
+)
 from planner_app.models.port import ModelError, ModelErrorKind, model_error
 
 _BY_STATUS: dict[int, ModelErrorKind] = {
@@ -66,9 +70,11 @@ _QUOTA = re.compile(
 )
 _BAD_KEY = re.compile(
     r"api[ _]key (?:is )?(?:not valid|invalid|expired)|(?:invalid|incorrect)[ _](?:x-)?api[ _-]key"
-    r"|api_key_invalid|missing (?:\w+ )?(?:api key|credentials)|no key is set",
+    r"|api_key_invalid|missing (?:\w+ )?(?:api key|credentials)"
+    r"|no key is set|_key is not set",
     re.IGNORECASE,
 )
+_NO_KEY = re.compile(r"missing|is not set|no key is set", re.IGNORECASE)
 _OVERLOADED = re.compile(r"overloaded|capacity|temporarily unavailable", re.IGNORECASE)
 _SECRETS = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|or|hf|nvapi|AIza)[-_]?[A-Za-z0-9*_-]{12,}|\bAIza[\w-]{20,}"
@@ -267,6 +273,8 @@ def _kind(
         return "too_long"
     if status in (None, 400, 403, 500) and _BAD_KEY.search(told):
         return "auth"
+    if _never_sent(chain):
+        return "bad_request"
     # Who says when to come again means a pace, whatever it calls it.
     if _QUOTA.search(told) and status in (None, 400, 402, 403, 429) and delay is None:
         return "quota"
@@ -281,6 +289,16 @@ def _kind(
     if "AuthenticationError" in names or "api_key" in text:
         return "auth"
     return "bad_request" if "BadRequestError" in names and "KeyError" not in names else "server"
+
+
+def _never_sent(chain: list[BaseException]) -> bool:
+    """Whether litellm itself could not make the request: a package that is not there, a name that
+    it cannot take apart. No later try will fare better."""
+    if isinstance(chain[-1], ImportError):
+        return True
+    read = isinstance(chain[-1], (json.JSONDecodeError, UnicodeDecodeError))
+    in_stream = "MidStreamFallbackError" in _names(chain)
+    return isinstance(chain[-1], (ValueError, TypeError)) and not read and not in_stream
 
 
 def _connection_kind(chain: list[BaseException], names: set[str]) -> ModelErrorKind | None:
@@ -326,6 +344,8 @@ def _words(kind: ModelErrorKind, text: str, place: Place) -> tuple[str, str]:
         case "timeout":
             return f"{server} did not answer in time", ""
         case "auth":
+            if _NO_KEY.search(text):
+                return f"there is no key for {model}{said}", "set it in its provider's variable"
             return f"the key for {model} was refused{said}", "check the key of its provider"
         case "forbidden":
             return f"{server} does not allow {model}{said}", "check the key's rights"
@@ -363,32 +383,10 @@ def _retry_after(chain: list[BaseException], now: datetime) -> float | None:
         ):
             if not isinstance(headers, Mapping):
                 continue
-            finer = _seconds(headers.get("retry-after-ms"))
+            finer = read_seconds(headers.get("retry-after-ms"))
             if finer is not None:
                 return finer / 1000
             value = headers.get("retry-after")
             if isinstance(value, str) and (seconds := read_retry_after(value, now)) is not None:
                 return seconds
     return None
-
-
-def read_retry_after(value: str, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header, given in seconds or as a date; None: unreadable."""
-    seconds = _seconds(value)
-    if seconds is not None:
-        return seconds
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
-
-
-def _seconds(value: object) -> float | None:
-    """A number of seconds, never negative; None: it is none, or without end."""
-    try:
-        seconds = float(value) if isinstance(value, str) else math.nan
-    except ValueError:
-        return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None

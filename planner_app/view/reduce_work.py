@@ -145,6 +145,8 @@ def model_failed(view: RunView, event: Event) -> RunView:
         view = _paid(view, fields.real(data, "usd"), _tokens(data), calls=1)
     message = one_line(fields.text(data, "message"))
     note = f"{fields.text(data, 'kind')}: {message}"
+    if spare := fields.text(data, "next_model"):
+        note += f"; {one_line(spare)} takes over"
     return _close(view, event, "model", "bad", message[:HEAD], (), (), (note,), None)
 
 

@@ -83,7 +83,12 @@ def progress_line(event: Event, width: int = WIDTH) -> str | None:
     if event.type == "attempt.finished" and fields.text(data, "outcome") in ("done", "cancelled"):
         return None
     if event.type == "model.failed":  # why stands in the run's end, unless it goes on all the same
-        return f"{GLYPHS['bad']} {fields.text(data, 'role')} model: {fields.text(data, 'kind')}"
+        said = f"{GLYPHS['bad']} {fields.text(data, 'role')} model: "
+        if not (spare := fields.text(data, "next_model")):
+            return said + fields.text(data, "kind")
+        after = f"; {one_line(spare)} takes over"
+        why = one_line(fields.text(data, "message"))
+        return said + clip(why, max(20, width - len(said) - len(after))) + after
     if event.type not in _PROGRESS:
         return None
     entry = lone_entry(event)

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from planner_app.domain.errors import BadInput
 from planner_app.models.assembly import Assembly
-from planner_app.models.faults import Place, plain_text, read_retry_after
+from planner_app.models.complaints import read_retry_after
+from planner_app.models.faults import Place, plain_text
 from planner_app.models.port import (
     RETRYABLE,
     Delta,
