@@ -79,11 +79,12 @@ class Names:
         """The keys themselves; empty when any object will do."""
         options = "|".join(map(re.escape, known))
         self._word = re.compile(rf"(?<!\w)(?:{options})(?!\w)", re.IGNORECASE) if known else None
-        self._goes_on = re.compile(rf"[ \t,}}\]]*[\"']?(?:{options})[\"']\s*:") if known else None
+        after = rf"(?:[\s,}}\]]*+[\"'](?:{options})|[ \t,}}\]]*+(?:{options}))[\"']\s*:"
+        self._goes_on = re.compile(after) if known else None
         self._colon = re.compile(r"(?:###)?[\"'\u201d\u2019\uff02]?\s{0,99}[:=\uff1a]")
 
     def go_on(self, text: str, end: int) -> bool:
-        """Whether a wanted key follows on the line on which an object has ended, too early."""
+        """Whether a wanted key follows after an object, which has ended too early then."""
         return self._goes_on is not None and self._goes_on.match(text, end) is not None
 
     def found_in(self, text: str) -> Places:

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from io import StringIO
 from tokenize import COMMENT, NEWLINE, NL, STRING, TokenError, generate_tokens
-from typing import SupportsIndex
+from typing import Literal, NamedTuple, SupportsIndex
 
 from pydantic import JsonValue
 
@@ -121,30 +121,50 @@ _AFTER_NUMBER = re.compile(r"(?![\w.%])(?!,\d{3}(?!\d))")
 _AFTER_KEY = re.compile(r"\s*+[\"'`\u201d\u2019]?\s*+:")
 
 
+class _Part(NamedTuple):
+    """A step through a value."""
+
+    kind: Literal["open", "close", "key", "leaf"]
+    value: JsonValue = None
+
+
 def _faithful(source: str, value: JsonValue) -> bool:
-    """Whether the source is the leaves of the value, in order, with only marks between them."""
-    at, empty = 0, 0
-    for leaf, is_key in _leaves(value):
-        empty += leaf == ""
-        end = _leaf_end(source, at, leaf)
-        if end is None or (is_key and not _AFTER_KEY.match(source, end)):
+    """Whether the source is the leaves of the value, in order, with only marks between them, and
+    with its brackets where the value has them; only closing ones may be missing."""
+    at, opens, closes, empty = 0, 0, 0, 0
+    for part in _parts(value):
+        if part.kind in ("open", "close"):
+            opens += part.kind == "open"
+            closes += part.kind == "close"
+            continue
+        place = _leaf_place(source, at, part.value)
+        if place is None or not _brackets_are(source[at : place[0]], opens, closes):
             return False
-        at = end
-    return _GAP.fullmatch(source, at) is not None and len(_EMPTIES.findall(source)) == empty
+        if part.kind == "key" and not _AFTER_KEY.match(source, place[1]):
+            return False
+        at, opens, closes = place[1], 0, 0
+        empty += part.value == ""
+    rest = source[at:]
+    whole = _GAP.fullmatch(rest) is not None and _brackets_are(rest, opens, closes)
+    return whole and len(_EMPTIES.findall(source)) == empty
 
 
-def _leaf_end(source: str, at: int, leaf: JsonValue) -> int | None:
-    """Position after a leaf that stands next in the source, or None."""
+def _brackets_are(gap: str, opens: int, closes: int) -> bool:
+    return gap.count("{") + gap.count("[") == opens and gap.count("}") + gap.count("]") <= closes
+
+
+def _leaf_place(source: str, at: int, leaf: JsonValue) -> tuple[int, int] | None:
+    """Where a leaf stands next in the source, or None."""
     if leaf == "":
         empty = _EMPTY.match(source, at)
-        return empty.end() if empty else None
+        return (empty.end() - 2, empty.end()) if empty else None
     gap = _GAP.match(source, at)
     latest = gap.end() if gap else at
     for text in _spellings(leaf):
         # A leaf may itself begin with what looks like structure, so look back into the gap.
         found = source.find(text, at, latest + len(text))
         if found >= 0 and _stands_whole(source, found, text, leaf):
-            return found + len(text)
+            return found, found + len(text)
     return None
 
 
@@ -172,16 +192,19 @@ def _spellings(leaf: JsonValue) -> tuple[str, ...]:
     return (json.dumps(leaf),)
 
 
-def _leaves(value: JsonValue) -> Iterator[tuple[JsonValue, bool]]:
+def _parts(value: JsonValue) -> Iterator[_Part]:
+    if not isinstance(value, (dict, list)):
+        yield _Part("leaf", value)
+        return
+    yield _Part("open")
     if isinstance(value, dict):
         for key, item in value.items():
-            yield key, True
-            yield from _leaves(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _leaves(item)
+            yield _Part("key", key)
+            yield from _parts(item)
     else:
-        yield value, False
+        for item in value:
+            yield from _parts(item)
+    yield _Part("close")
 
 
 def brackets_deep(text: str) -> int:

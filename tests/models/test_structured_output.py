@@ -292,3 +292,32 @@ def test_valid_json_is_read_as_it_is_wherever_it_stands(
 ) -> None:
     raw = f"{prose}\n```json\n{json.dumps({'data': value}, indent=indent)}\n```\n{prose}"
     assert parse(raw, Anything).value.data == value
+
+
+words = st.text(alphabet="abc XYZ", min_size=1, max_size=8).map(str.strip).filter(bool)
+plans = st.builds(
+    lambda goal, steps, budget: {"goal": goal, "steps": steps, "budget": budget},
+    words,
+    st.lists(words, max_size=3),
+    st.integers(10, 999),
+)
+
+
+def bare(value: Any) -> Any:
+    """A plan whose texts are without the marks that may have got into them."""
+    texts = [value["goal"], *value["steps"]]
+    return [text.strip("{}[],:;\"' \n") for text in texts], value["budget"]
+
+
+@settings(max_examples=200)
+@given(plans, st.sampled_from([None, 1]), st.booleans(), st.data())
+def test_one_wrong_mark_never_loses_anything_in_silence(
+    value: dict[str, Any], indent: int | None, python: bool, data: st.DataObject
+) -> None:
+    raw = str(value) if python else json.dumps(value, indent=indent)
+    places = [place for place, char in enumerate(raw) if char in "{}[],:\"'"]
+    place = data.draw(st.sampled_from(places))
+    instead = data.draw(st.sampled_from(["", 2 * raw[place], *"{}[],:;\"'"]))
+    got, flags = outcome(raw[:place] + instead + raw[place + 1 :], Plan)
+    if isinstance(got, dict) and "truncated" not in flags:
+        assert bare(got) == bare(value)
