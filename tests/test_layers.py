@@ -43,7 +43,13 @@ def test_an_upward_import_is_found(tmp_path: Path, module: str, line: str) -> No
     names = (
         *("cli", "tui", "worker", "replay", "engine", "agents", "models", "sandbox", "broker"),
         *("queue", "history", "view", "examples", "domain", "settings", "settings_edit"),
-        *("settings_keys", "settings_layers", "settings_paths", "settings_units"),
+        *(
+            "settings_keys",
+            "settings_layers",
+            "settings_limits",
+            "settings_paths",
+            "settings_units",
+        ),
         "settings_values",
     )
     package = tmp_path / "planner_app"

@@ -112,3 +112,16 @@ def test_a_task_without_its_command_is_understood() -> None:
 def test_flags_are_never_guessed_from_their_beginnings() -> None:
     with pytest.raises(BadInput):
         build_parser().parse(["run", "x", "--max-u", "3"])
+
+
+def test_the_help_of_run_states_the_caps_of_attachments() -> None:
+    from planner_app.queue.attachments import MAX_FILES
+    from planner_app.settings import AttachmentSettings
+    from planner_app.settings_limits import RULES
+
+    told = " ".join(COMMANDS[("run",)].format_help().split())
+    caps = AttachmentSettings()
+    assert f"at most {caps.max_file // 1024**2} MB each" in told
+    assert f"{caps.max_total // 1024**2} MB in all" in told
+    assert f"at most {MAX_FILES:,} files" in told
+    assert all(f"{name}=" in told for name in RULES)
