@@ -116,7 +116,7 @@ def _checked(name: str, value: object) -> float:
         return read_limit(name, value)
     except ValueError as error:
         shown = f"the sandbox limit {name[:60]} cannot be {str(value)[:60]!r}"
-        raise BadInput(shown, str(error)) from None
+        raise BadInput(shown, str(error).removeprefix(f"{name}: ")) from None
 
 
 def _shown(count: float) -> str:
