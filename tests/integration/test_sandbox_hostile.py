@@ -70,7 +70,9 @@ async def kept_bytes(before: int) -> int:
     return kept
 
 
-async def attack(session: Session, code: str, replies: int = 0) -> ActionResult:
+async def attack(
+    session: Session, code: str, replies: int = 0, seconds: float = ACTION_SECONDS
+) -> ActionResult:
     """Run it and hold everything that must be true afterwards.
 
     `replies`: bytes of tool replies that the host may rightly hold on the way; gone at the end.
@@ -78,7 +80,7 @@ async def attack(session: Session, code: str, replies: int = 0) -> ActionResult:
     await session.run("kept = 1")
     resident, memory = resident_bytes(), PeakMemory()
     async with asyncio.timeout(HANG_SECONDS):
-        result = await session.run(code, timeout=ACTION_SECONDS)
+        result = await session.run(code, timeout=seconds)
         second = await session.run("1+1")
         third = await session.run("'kept' in globals()")
     assert getattr(session, "alive")  # noqa: B009 - not part of the port
@@ -99,7 +101,7 @@ async def test_a_bomb_of(session: Session, name: str) -> None:
 
 
 async def test_the_memory_limit_is_told_as_such(session: Session) -> None:
-    result = await attack(session, BOMBS["memory"])
+    result = await attack(session, BOMBS["memory"], seconds=20)
     assert (result.status, result.oom, result.state_lost) == ("died", True, True)
 
 
