@@ -79,8 +79,7 @@ def shortage(
     if left is not None and usd is not None and usd > left and (usd or spent.usd):
         return Shortage(
             "usd",
-            f"${spent.usd:.4f} of ${limits.usd:g} are spent, "
-            f"and the next call may cost ${usd:.4f}",
+            f"${spent.usd:.4f} of ${limits.usd:g} are spent, and the next call may cost ${usd:.4f}",
         )
     return time_shortage(state, now) if share == 1.0 else None
 
