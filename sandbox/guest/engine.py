@@ -49,6 +49,7 @@ class Engine:
         self._gallery = Gallery(show)
         self._workspace = Workspace(place.workspace)
         self._address = place.tool_address
+        self._modules: object = None
         self._line = Line(place.tool_address)
         self.state = State(self.namespace)
         self._cap = 20_000
@@ -93,10 +94,14 @@ class Engine:
             raise
         except BaseException as error:
             return {"status": "error", "error": describe_error(error, self._cap)}
-        publish_for_children(message.get("modules"), self._address)
+        self._modules = message.get("modules")
         self._furnish()
         self._workspace.look()
         return {"status": "ok"}
+
+    def get_settled(self) -> None:
+        """What need not be waited for: it comes after the answer, and before the first action."""
+        publish_for_children(self._modules, self._address)
 
     def can_add(self) -> bool:
         """Run a sum the way actions are run: some 20 us, after each of them."""

@@ -37,6 +37,7 @@ from .streams import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 DAMAGED_EXIT = 71
@@ -198,11 +199,13 @@ class Worker:
         """Work until the end."""
         channel, interrupts, pid = self._channel, self._interrupts, self._pid
         channel.send({"t": "ready"})
-        holds = watch(self._engine, self._lasting())  # before any code of others runs
+        holds: Callable[[bool], bool] | None = None
         while True:
             if not self._warm:
                 self._warm_up_when_idle()
             message, blob = channel.receive()
+            if holds is None and message.get("t") != "configure":  # before any code of others
+                holds = watch(self._engine, self._lasting())
             self._key = message.get("key")
             grace, number = message.get("grace"), message.get("id")
             result: Message | None = None
@@ -226,7 +229,7 @@ class Worker:
             if getpid() != pid:
                 _exit(0)  # a fork() of the action that came back here
             self._streams.restore()
-            if not holds(result.get("status") == "engine"):
+            if holds is not None and not holds(result.get("status") == "engine"):
                 _exit(DAMAGED_EXIT)
             if result.get("status") == "engine":
                 text = f"the session failed on this action ({result.pop('why')})"
@@ -235,6 +238,9 @@ class Worker:
             result.update(t="result", key=self._key)
             with self._sending:
                 channel.send(result)
+            if message.get("t") == "configure":
+                self._engine.get_settled()
+                holds = watch(self._engine, self._lasting())
 
     def _perform(self, message: Message, blob: bytes) -> Message:
         engine, kind = self._engine, message.get("t")
