@@ -133,7 +133,7 @@ def test_a_question_is_asked_at_the_terminal_when_stdin_is_the_task(
 def test_an_action_is_shown_and_allowed_at_the_terminal(at_terminal, script) -> None:
     command = at_terminal("run", "Add.", "--planner", script(*WORK), *LOCAL, "--approve", "actions")
     command.wait_for("total = 40 + 2")
-    command.wait_for("[n]o> ")
+    command.wait_for("ne[v]er in this run> ")
     command.type("y\n")
     assert command.end() == (0, "42 [1]\n")
 
