@@ -22,6 +22,7 @@ from planner_app.engine.further_calls import FurtherCalls
 from planner_app.engine.live import LiveText
 from planner_app.engine.model_calls import ModelCalls
 from planner_app.engine.outcomes import Outcomes
+from planner_app.engine.patience import outlast
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.services import Services
 from planner_app.engine.sessions import Sessions
@@ -65,7 +66,8 @@ async def assemble(log: RunLog, services: Services) -> Crew:
     modules = _modules(log, state, services)
     task = log.read(state.text_sha) if state.text_sha else state.text
     broker = services.broker(state, modules)
-    launcher = await services.launcher(state.sandbox)
+    # A worker may take a run over sooner than the engine is back: that must not end the run.
+    launcher = await outlast(lambda: services.launcher(state.sandbox))
     tools = ToolCalls(log, broker, parse_policy(state.net), task)
     guests = tuple(GuestModule(module.name, module.source) for module in modules)
     limits = services.limits(state.team, state.limits)

@@ -11,9 +11,10 @@ from typing import Any
 
 from planner_app.agents.observation import observation_text
 from planner_app.domain.catalogue import NoteAdded, SessionLost, SessionRebuilt, SessionStarted
-from planner_app.domain.errors import EngineMissing, SandboxError
+from planner_app.domain.errors import SandboxError
 from planner_app.domain.events import Event
 from planner_app.domain.state import RunState, StepState
+from planner_app.engine import patience
 from planner_app.engine.handover import give_values, give_workspace
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.tool_calls import Lane, ToolCalls, recorded_calls
@@ -33,8 +34,6 @@ from planner_app.sandbox.session import (
 REBUILD_SECONDS = 60.0
 """Recorded run time above which a session is not rebuilt."""
 _SENT_TOGETHER = 256 * 1024
-ENGINE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds before an engine that gives no answer is asked again: one that restarts takes a few."""
 
 
 class Sessions:
@@ -78,7 +77,7 @@ class Sessions:
             try:
                 session = await self._open(lane)
             except SessionClosed:  # it ended while it was made ready: its engine may have, too
-                await asyncio.sleep(ENGINE_PAUSES[0])
+                await asyncio.sleep(patience.ENGINE_PAUSES[0])
                 session = await self._open(lane)
             return session, lane
 
@@ -122,20 +121,12 @@ class Sessions:
 
     async def _opened(self, spec: SessionSpec, answer: ToolHandler) -> Session:
         """A new sandbox. An engine that gives no answer may be restarting: it is waited for."""
-        patience = sum(ENGINE_PAUSES)
-        until = time.monotonic() + patience
-        for number, pause in enumerate(ENGINE_PAUSES):
-            try:
-                return await self._launcher.open(spec, answer)
-            except EngineMissing as error:
-                if time.monotonic() + pause > until:  # it took its time to say nothing
-                    raise
-                if number == 0:
-                    text = f"{error.message}; it is waited for, {patience:.0f} s at most"
-                    note = NoteAdded(text=text[:500])
-                    await self._log.append(note.draft(step_id=spec.step_id, attempt=spec.attempt))
-                await asyncio.sleep(pause)
-        return await self._launcher.open(spec, answer)
+
+        async def tell(text: str) -> None:
+            note = NoteAdded(text=text[:500])
+            await self._log.append(note.draft(step_id=spec.step_id, attempt=spec.attempt))
+
+        return await patience.outlast(lambda: self._launcher.open(spec, answer), tell)
 
     async def _add_files(self, session: Session, state: RunState, step: StepState) -> None:
         """Attachments, and the workspaces of earlier steps."""

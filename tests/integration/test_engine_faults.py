@@ -306,10 +306,26 @@ async def test_a_sandbox_removed_between_two_actions_is_brought_back_with_its_va
     assert [r["actions"] for r in faulty.of("session.rebuilt")] == [1]
 
 
+async def test_a_run_that_is_claimed_while_the_engine_is_away_goes_on_once_it_is_back(
+    faulty: Faulty,
+) -> None:
+    world, engine = faulty.world, faulty.engine
+    run_id = world.submit(script_of("x = 42"), sandbox="docker")
+    engine.stop()
+    driving = asyncio.create_task(world.drive(run_id))
+    try:
+        await asyncio.sleep(0)  # the driver asks an engine that is not there
+    finally:
+        await asyncio.to_thread(engine.start)
+    async with asyncio.timeout(SECONDS):
+        state = await driving
+    assert state.status == "done", state
+
+
 async def test_a_step_fails_with_the_reason_when_the_engine_stays_away(
     faulty: Faulty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("planner_app.engine.sessions.ENGINE_PAUSES", (0.1, 0.1))
+    monkeypatch.setattr("planner_app.engine.patience.ENGINE_PAUSES", (0.1, 0.1))
     script = script_of("x = 1", FOREVER, "x = 2")
     script_of("x = 3", attempt=2, script=script)
 
