@@ -11,13 +11,17 @@ from planner_app.broker.port import CallContext, ToolFailed, ToolRefused, ToolVa
 from planner_app.broker.registry import HostFunction
 from planner_app.domain.errors import PlannerError
 
+WORKSPACE = PurePosixPath("/workspace")
 MAX_ARTIFACT_BYTES = 50 * 2**20
 
 
 async def save_artifact(ctx: CallContext, path: str, title: str) -> ToolValue:
-    """Keep a workspace file under its name."""
-    name = PurePosixPath(path).name
-    if not name or name == "..":
+    """Keep a workspace file under its place in the workspace."""
+    place = PurePosixPath(path)
+    if place.is_relative_to(WORKSPACE):
+        place = place.relative_to(WORKSPACE)
+    name = place.name if place.is_absolute() or ".." in place.parts else str(place)
+    if name in ("", ".", ".."):
         raise ToolRefused("arguments", f"save_artifact takes the path of a file, not {path[:80]!r}")
     try:
         data = await ctx.read_file(path, MAX_ARTIFACT_BYTES)

@@ -6,6 +6,7 @@ host's memory at once.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
@@ -107,15 +108,17 @@ async def give_values(
 async def keep_artifacts(
     log: RunLog, session: Session, names: Sequence[str], step_id: str
 ) -> tuple[list[EventDraft], list[str]]:
-    """The named files as artifacts, and those names that are no file."""
+    """The named files as artifacts, unless just those bytes are kept already, and those names
+    that are no file."""
     drafts, missing = [], []
     for name in names:
-        if name in log.state.artifacts:
-            continue
         try:
             data = await session.read_file(name, MAX_ARTIFACT_BYTES)
         except (PlannerError, OSError):
             missing.append(name)
+            continue
+        kept = log.state.artifacts.get(name)
+        if kept is not None and kept.sha256 == hashlib.sha256(data).hexdigest():
             continue
         drafts.append(await artifact_draft(log, name, "", data, step_id))
     return drafts, missing
@@ -126,13 +129,13 @@ def left_files(
 ) -> tuple[list[str], str]:
     """Files that the attempt made itself and did not name, which become artifacts too; and what
     is to be said of those that do not."""
-    known = {*log.state.artifacts, *named}
+    kept = {name: artifact.bytes for name, artifact in log.state.artifacts.items()}
     given = _given(log, log.state, step_id)
     made = [
         file
         for file in files
-        if file.name not in known
-        and given.get(file.name) != file.bytes
+        if file.name not in named
+        and file.bytes not in (given.get(file.name), kept.get(file.name))
         and file.bytes > 0
         and not any(part.startswith((".", "__")) for part in file.name.split("/"))
     ]

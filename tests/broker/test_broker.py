@@ -258,7 +258,9 @@ async def test_an_artifact_is_kept_and_a_missing_file_is_an_error(
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "chart.png").write_bytes(b"png")
     kept = await world.call("save_artifact", path="sub/chart.png", title=" My  chart ")
-    assert kept == {"name": "chart.png", "title": "My chart", "bytes": 3}
+    assert kept == {"name": "sub/chart.png", "title": "My chart", "bytes": 3}
+    absolute = await world.call("save_artifact", path=str(tmp_path / "sub" / "chart.png"), title="")
+    assert absolute == {"name": "chart.png", "title": "chart.png", "bytes": 3}
     for path in ("none.png", "../outside.txt"):
         with pytest.raises(ToolFailed, match="no file"):
             await world.call("save_artifact", path=path, title="x")

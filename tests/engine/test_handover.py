@@ -24,7 +24,8 @@ def log() -> Any:
     """A run with one step and one attachment."""
     step = SimpleNamespace(step=SimpleNamespace(deps=()))
     attached = SimpleNamespace(name="given", bytes=5)
-    state = SimpleNamespace(artifacts={"known": 1}, attachments=[attached], steps={"a": step})
+    kept = {"known": SimpleNamespace(bytes=7)}
+    state = SimpleNamespace(artifacts=kept, attachments=[attached], steps={"a": step})
     return SimpleNamespace(state=state)
 
 
@@ -35,6 +36,10 @@ def test_files_that_nobody_named_are_kept_and_those_given_or_hidden_are_not(log:
 
 def test_an_attachment_that_was_changed_counts_as_made(log: Any) -> None:
     assert left_files(log, files(given=6), "a", [])[0] == ["given"]
+
+
+def test_an_artifact_that_was_changed_counts_as_made(log: Any) -> None:
+    assert left_files(log, files(known=8), "a", [])[0] == ["known"]
 
 
 def test_files_that_are_too_large_or_too_many_are_told(log: Any) -> None:

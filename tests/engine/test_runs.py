@@ -294,6 +294,23 @@ async def test_inputs_are_bound_again_when_a_process_was_lost(world: World) -> N
     assert "42 False" in world.observation(state.run_id, 2)
 
 
+async def test_a_file_is_kept_once_and_again_when_a_later_step_changed_it(world: World) -> None:
+    script = Script().planner(plan({"id": "a"}, {"id": "b", "deps": ["a"]}))
+    make = "import os\nos.mkdir('out')\nopen('out/t.csv', 'w').write('one')"
+    make += "\nsave_artifact('out/t.csv', 'A table')"
+    named = ["out/t.csv"]
+    script.executor("a", code(make)).executor("a", report(artifacts=named))
+    script.executor("b", code("open('out/t.csv', 'w').write('two')"))
+    script.executor("b", report(artifacts=named)).planner(answer("So.", 1)).checker(check())
+    state = await world.run(script)
+    saved = world.events(state.run_id, "artifact.saved")
+    assert [(one.data["name"], one.step_id) for one in saved] == [
+        ("out/t.csv", "a"),
+        ("out/t.csv", "b"),
+    ]
+    assert world.history.get_blob(state.artifacts["out/t.csv"].sha256) == b"two"
+
+
 async def test_a_large_workspace_goes_on_and_new_files_become_artifacts(world: World) -> None:
     script = Script().planner(plan({"id": "a"}, {"id": "b", "deps": ["a"]}))
     make = "import os\nopen('big.bin', 'wb').write(os.urandom(20_000_000))"
