@@ -113,6 +113,7 @@ class Engine:
     def probe(self) -> bool:
         """Run an error, too, and look at the files: whether the machinery still works."""
         self._workspace.scan()
+        self._remember("<probe>", "1/0")  # a traceback that shows its line takes more builtins
         try:
             _eval(self._prepare("1/0", "<probe>"), {"__builtins__": builtins})
         except ZeroDivisionError as error:
