@@ -83,7 +83,6 @@ def splitter(rounds: int) -> None:
 
 
 NAME = "openai/bench"
-MESSAGES = (Message(role="user", content="hello"),)
 VERDICT = '{"ok": true, "problems": [], "unsupported": []}'
 Work = Callable[[], Awaitable[object]]
 
@@ -109,13 +108,13 @@ async def server(tokens: int) -> AsyncIterator[str]:
             await process.wait()
 
 
-def bare(litellm: ModuleType, base: str) -> Work:
+def bare(litellm: ModuleType, base: str, messages: Sequence[Message]) -> Work:
     """The same call without us."""
 
     async def work() -> None:
         stream = await litellm.acompletion(
             model=NAME,
-            messages=[{"role": "user", "content": "hello"}],
+            messages=[{"role": one.role, "content": one.content} for one in messages],
             api_base=base,
             api_key="none",
             stream=True,
@@ -131,11 +130,11 @@ def bare(litellm: ModuleType, base: str) -> Work:
     return work
 
 
-def client_call(client: ModelClient, base: str) -> Work:
+def client_call(client: ModelClient, base: str, messages: Sequence[Message]) -> Work:
     """The call through our client: splitter, deadlines, usage, price."""
     request = ModelRequest(
         spec=ModelSpec(name=NAME, api_base=base),
-        messages=MESSAGES,
+        messages=tuple(messages),
         max_tokens=100_000,
         deadline_s=60.0,
         key=ReplyKey(role="planner", purpose="plan", turn=1),
@@ -148,8 +147,9 @@ def client_call(client: ModelClient, base: str) -> Work:
 
 
 @asynccontextmanager
-async def run_call(base: str) -> AsyncIterator[Work]:
-    """The call as a run makes it: budget, request and events recorded, live text, the verdict."""
+async def run_call(base: str) -> AsyncIterator[tuple[Work, tuple[Message, ...]]]:
+    """The call as a run makes it: budget, request and events recorded, live text, the verdict;
+    and the messages that it sends."""
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings(Path(folder), {**os.environ, "PLANNER_HOME": folder})
         models = ModelsSettings(api_bases={"openai/": base})
@@ -175,7 +175,9 @@ async def run_call(base: str) -> AsyncIterator[Work]:
                 move = CallModel(f"check/-/0/{turn}/1", "checker", "check", chat, turn)
                 await crew.calls.perform(move)
 
-            yield work
+            await work()
+            sent = history.request(run_id, "check/-/0/1/1")
+            yield work, tuple(Message.model_validate(one) for one in sent)
             ended = [e.type for e in history.events(run_id)].count("answer.checked")
             assert ended == next(turns) - 1, "every call was made and read"
             await crew.sessions.close()
@@ -198,10 +200,11 @@ async def timed(works: Sequence[Work], rounds: int) -> list[tuple[float, float]]
 
 
 async def both(litellm: ModuleType, tokens: int, rounds: int) -> list[tuple[float, float]]:
-    """Bare, through our client, and as a run makes it, of one length of reply."""
+    """Bare, through our client, and as a run makes it, of one length of request and reply."""
     client = LiteLLMClient(LiteLLMOptions(ProfileBook.load()))
-    async with server(tokens) as base, run_call(base) as in_run:
-        found = await timed([bare(litellm, base), client_call(client, base), in_run], rounds)
+    async with server(tokens) as base, run_call(base) as (in_run, messages):
+        alone, ours = bare(litellm, base, messages), client_call(client, base, messages)
+        found = await timed([alone, ours, in_run], rounds)
     await client.aclose()
     return found
 
