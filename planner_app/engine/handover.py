@@ -13,11 +13,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from planner_app.broker.session_tools import MAX_ARTIFACT_BYTES
 from planner_app.domain.errors import PlannerError
 from planner_app.domain.events import EventDraft
 from planner_app.domain.state import RunState
 from planner_app.engine.run_log import RunLog
-from planner_app.engine.tool_calls import MAX_ARTIFACT_BYTES, artifact_draft
+from planner_app.engine.tool_calls import artifact_draft
 from planner_app.sandbox.session import BindFailed, Exported, FileInfo, Session
 
 MAX_VALUE_BYTES = 256 * 1024 * 1024

@@ -39,7 +39,6 @@ from planner_app.sandbox.session import GuestCall, GuestReply, Session
 HOST = "ask "
 """How the broker's words for asking a host begin; the others are calls with effects outside."""
 MAX_ARGS_BYTES = 4 * 1024
-MAX_ARTIFACT_BYTES = 50 * 1024 * 1024
 
 RecordKey = tuple[int, str, str, int]
 """Turn, name, canonical arguments, nth occurrence."""
