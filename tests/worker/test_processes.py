@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sqlite3
+import subprocess
+from contextlib import closing
 from pathlib import Path
 
 from planner_app.history import History
@@ -15,6 +19,15 @@ def fences(history: History, run_id: str) -> list[tuple[int, int]]:
     """(what was counted, fence) per note."""
     notes = [e.data["text"] for e in history.events(run_id) if e.type == "note.added"]
     return [(int(n), int(fence)) for n, fence in map(str.split, notes)]
+
+
+def freeze(history: History, process: subprocess.Popen[bytes]) -> None:
+    """Stops it at a moment when it does not hold the history's write lock, which would stop all."""
+    with closing(sqlite3.connect(history.path, timeout=30, isolation_level=None)) as own:
+        own.execute("BEGIN IMMEDIATE")
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        own.execute("ROLLBACK")
 
 
 def test_a_killed_workers_runs_are_taken_over_and_nothing_is_done_twice(
@@ -57,7 +70,7 @@ def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_more(
     run = submit("count 100 5")
     frozen = spawn()
     until(history, lambda: history.run(run).seq > 10)
-    frozen.send_signal(signal.SIGSTOP)
+    freeze(history, frozen)
     (info,) = queue.workers()
     leases.bury(history, info.worker_id)  # as when its lease had ended
     other = spawn()
