@@ -11,6 +11,8 @@ from planner_app.models.tokens import estimate_messages, estimate_tokens
 
 _LOOKED_AT = 16
 """Usage stands in one of the last chunks; no further ones are searched."""
+_MOST = 10_000_000
+"""Tokens that no model takes or gives in one call: a count beyond is a mistake."""
 
 
 def count_usage(
@@ -27,25 +29,23 @@ def count_usage(
     then gives for them is its own estimate.
     """
     found = provider_usage(chunks)
-    thought = estimate_tokens(reasoning) if reasoning else None
-    if found is None:
-        return Usage(
-            prompt_tokens=estimate_messages(messages),
-            completion_tokens=estimate_tokens(text) + (thought or 0),
-            reasoning_tokens=thought,
-            source="estimated",
-            reasoning_source="none" if thought is None else "estimated",
-        )
+    prompt, completion = _count(found, "prompt_tokens"), _count(found, "completion_tokens")
     told = _inner(found, "completion_tokens_details", "reasoning_tokens")
-    completion = _count(found, "completion_tokens") or 0
-    if told is None and thought is not None:
-        thought = min(thought, completion)
+    if told and _count(found, "total_tokens") == (prompt or 0) + (completion or 0) + told:
+        completion = (completion or 0) + told  # some count thoughts beside the reply, and bill both
+    if not completion and (text or reasoning):
+        completion, told = None, None  # "nothing" of what is there was never counted
+    thought = estimate_tokens(reasoning) if reasoning else None
+    given = prompt or estimate_messages(messages)
+    taken = estimate_tokens(text) + (thought or 0) if completion is None else completion
+    thought = thought if told is None else told
+    cached = _inner(found, "prompt_tokens_details", "cached_tokens")
     return Usage(
-        prompt_tokens=_count(found, "prompt_tokens") or 0,
-        completion_tokens=completion,
-        reasoning_tokens=thought if told is None else told,
-        cached_tokens=_inner(found, "prompt_tokens_details", "cached_tokens"),
-        source="provider",
+        prompt_tokens=given,
+        completion_tokens=taken,
+        reasoning_tokens=None if thought is None else min(thought, taken),
+        cached_tokens=None if cached is None else min(cached, given),
+        source="provider" if prompt and completion is not None else "estimated",
         reasoning_source=_reasoning_source(told, thought, tells_reasoning),
     )
 
@@ -62,7 +62,7 @@ def provider_usage(chunks: Sequence[object]) -> object | None:
     """The usage that the provider sent itself, or None."""
     for chunk in reversed(chunks[-_LOOKED_AT:]):
         usage: object = getattr(chunk, "usage", None)
-        if usage is not None and _count(usage, "prompt_tokens") is not None:
+        if _count(usage, "prompt_tokens") is not None:
             return usage
     return None
 
@@ -84,10 +84,12 @@ def cost_of(usage: Usage, price: Price | None, chunks: Sequence[object] = ()) ->
 
 
 def _count(usage: object, name: str) -> int | None:
+    """A number of tokens; None where it is left out, or is none that a call can have."""
     value = getattr(usage, name, None)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST:
+        return value
+    return None
 
 
 def _inner(usage: object, details: str, name: str) -> int | None:
-    inner = getattr(usage, details, None)
-    return None if inner is None else _count(inner, name)
+    return _count(getattr(usage, details, None), name)

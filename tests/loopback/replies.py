@@ -64,6 +64,8 @@ class Reply:
     """Count that usage tells; None: it does not."""
     cached_tokens: int | None = None
     """Prompt tokens that usage calls cached; None: it does not say."""
+    counts: Any = None
+    """What usage is instead of the true counts; None: they are sent."""
     tokens_per_s: float | None = None
     """Pace of the deltas; None: at once."""
     fault: Fault = "none"

@@ -102,7 +102,9 @@ def _chunk(
     }
 
 
-def _usage(reply: Reply, request: Request) -> dict[str, Any]:
+def _usage(reply: Reply, request: Request) -> Any:
+    if reply.counts is not None:
+        return reply.counts
     prompt = sum(len(str(m.get("content", ""))) // 4 + 4 for m in request.get("messages", []))
     completion = (len(reply.text) + len(reply.reasoning)) // 4 + 1
     usage: dict[str, Any] = {

@@ -76,11 +76,11 @@ async def test_an_answer_in_tags_comes_without_them(
 async def test_usage_is_the_providers_wherever_it_stands(
     loopback: LoopbackServer, client: LiteLLMClient, heard: Heard, place: str
 ) -> None:
-    loopback.serve("*", Reply("Yes.", usage=place, reasoning_tokens=3, cached_tokens=2))
+    loopback.serve("*", Reply("Yes, it is so.", usage=place, reasoning_tokens=3, cached_tokens=2))
     reply = await client.complete(ask(PLAIN, api_base=loopback.base), heard.deltas.append)
     usage = reply.usage
     assert (usage.source, usage.reasoning_source) == ("provider", "provider")
-    assert (usage.prompt_tokens, usage.completion_tokens) == (6, 2)
+    assert (usage.prompt_tokens, usage.completion_tokens) == (6, 4)
     assert (usage.reasoning_tokens, usage.cached_tokens) == (3, 2)
 
 
@@ -100,6 +100,46 @@ async def test_usage_that_nobody_sent_is_estimated_and_says_so(
     reply = await client.complete(ask(PLAIN, api_base=loopback.base), heard.deltas.append)
     assert (reply.usage.source, reply.usage.reasoning_source) == ("estimated", "estimated")
     assert reply.usage.completion_tokens > 0
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {},
+        {"prompt_tokens": None, "completion_tokens": None},
+        {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+        {"prompt_tokens": -5, "completion_tokens": -7},
+        {"prompt_tokens": 10**30, "completion_tokens": 10**30},
+        [],
+    ],
+)
+async def test_counts_that_no_call_can_have_are_estimated_instead(
+    loopback: LoopbackServer, client: LiteLLMClient, heard: Heard, counts: object
+) -> None:
+    loopback.serve("*", Reply("Yes, it is so.", counts=counts))
+    usage = (await client.complete(ask(PLAIN, api_base=loopback.base), heard.deltas.append)).usage
+    assert usage.source == "estimated"
+    assert 0 < usage.prompt_tokens < 100
+    assert 0 < usage.completion_tokens < 100
+
+
+async def test_one_count_that_was_left_out_is_estimated_beside_the_other(
+    loopback: LoopbackServer, client: LiteLLMClient, heard: Heard
+) -> None:
+    loopback.serve("*", Reply("Yes, it is so.", counts={"prompt_tokens": 50}))
+    usage = (await client.complete(ask(PLAIN, api_base=loopback.base), heard.deltas.append)).usage
+    assert (usage.source, usage.prompt_tokens) == ("estimated", 50)
+    assert 0 < usage.completion_tokens < 100
+
+
+async def test_thoughts_that_are_counted_beside_the_reply_are_paid_with_it(
+    loopback: LoopbackServer, client: LiteLLMClient, heard: Heard
+) -> None:
+    counts = {"prompt_tokens": 50, "completion_tokens": 7, "total_tokens": 757}
+    counts |= {"completion_tokens_details": {"reasoning_tokens": 700}}
+    loopback.serve("*", Reply("Yes.", counts=counts))
+    usage = (await client.complete(ask(PLAIN, api_base=loopback.base), heard.deltas.append)).usage
+    assert (usage.completion_tokens, usage.reasoning_tokens) == (707, 700)
 
 
 async def test_an_unknown_price_stays_unknown(
