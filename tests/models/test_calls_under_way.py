@@ -86,11 +86,11 @@ async def test_silence_after_an_empty_beginning_is_thinking_and_not_a_stalled_st
 ) -> None:
     async def ponders(say: Say) -> None:
         await say({"role": "assistant", "content": ""})
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.0)
         await say({"content": "Done."})
         await say({"finish": "stop"})
 
-    client = real_client(bounds=Bounds(first_piece_s=10.0, idle_s=0.1))
+    client = real_client(bounds=Bounds(first_piece_s=10.0, idle_s=0.5))
     async with serving(ponders) as (base, _):
         reply = await client.complete(ask(PLAIN, api_base=base), heard.deltas.append)
     await client.aclose()
@@ -99,11 +99,11 @@ async def test_silence_after_an_empty_beginning_is_thinking_and_not_a_stalled_st
 
 async def test_a_model_with_hidden_thoughts_may_be_silent_up_to_the_deadline(heard: Heard) -> None:
     async def ponders(say: Say) -> None:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.0)
         await say({"content": "Done."})
         await say({"finish": "stop"})
 
-    client = real_client(bounds=Bounds(first_piece_s=0.1))
+    client = real_client(bounds=Bounds(first_piece_s=0.5))
     async with serving(ponders) as (base, _):
         reply = await client.complete(ask("openai/o3", api_base=base), heard.deltas.append)
         assert reply.text == "Done."
@@ -119,17 +119,17 @@ async def test_a_model_that_summarises_its_thoughts_may_fall_silent_between_two_
 ) -> None:
     async def ponders(say: Say) -> None:
         await say({"reasoning_content": "First I looked."})
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(1.0)
         await say({"content": "Done."})
         await say({"finish": "stop"})
 
-    client = real_client(bounds=Bounds(first_piece_s=10.0, idle_s=0.1))
+    client = real_client(bounds=Bounds(first_piece_s=10.0, idle_s=0.5))
     async with serving(ponders) as (base, _):
         call = client.complete(ask(name, api_base=base), heard.deltas.append)
         if ends:
             assert (await call).text == "Done."
         else:
-            with pytest.raises(ModelError, match=r"sent nothing for 0\.1 s"):
+            with pytest.raises(ModelError, match=r"sent nothing for 0\.5 s"):
                 await call
     await client.aclose()
 

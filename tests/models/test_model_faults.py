@@ -37,9 +37,9 @@ async def run(
 async def test_a_call_ends_at_its_deadline_also_while_pieces_come(
     loopback: LoopbackServer, client: LiteLLMClient, heard: Heard
 ) -> None:
-    loopback.serve("*", Reply("word " * 40, tokens_per_s=20))
+    loopback.serve("*", Reply("word " * 100, tokens_per_s=20))
     with pytest.raises(ModelError, match="was not done after") as caught:
-        await run(client, ask(MODEL, api_base=loopback.base, deadline_s=0.4), heard)
+        await run(client, ask(MODEL, api_base=loopback.base, deadline_s=1.0), heard)
     assert (caught.value.kind, caught.value.retryable) == ("deadline", False)
     assert caught.value.usage is not None
     assert len(loopback.requests) == 1

@@ -20,6 +20,10 @@ from planner_app.models.port import ModelError
 from tests.loopback.server import Fault, LoopbackServer, Reply
 from tests.models.calls import Heard, ask, real_client
 
+BOUNDS = {
+    "never_starts": Bounds(first_piece_s=0.5),
+    "stalls": Bounds(first_piece_s=2.0, idle_s=0.5),
+}
 KEY = "sk-proj-canary0123456789canary0123-wxyz"
 
 
@@ -147,7 +151,7 @@ async def refusal(
 ) -> ModelError:
     """What a call to a server that does this raises."""
     loopback.serve("*", reply)
-    client = real_client(bounds=Bounds(first_piece_s=0.5, idle_s=0.5), key_for=lambda _: KEY)
+    client = real_client(bounds=BOUNDS.get(reply.fault, Bounds()), key_for=lambda _: KEY)
     base = loopback.root if root else loopback.base
     with pytest.raises(ModelError) as caught:
         await client.complete(ask(name, api_base=base, max_tokens=3000), Heard().deltas.append)
