@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from planner_app.cli.asking import Asker, NobodyThereError, Reply, Terminal, how_to_reply
 from planner_app.cli.context import Context, columns, let_go_of_stdout, say
 from planner_app.cli.outcome import Outcome, print_outcome
-from planner_app.domain.errors import BadInput
+from planner_app.domain.errors import BadInput, HistoryError
 
 if TYPE_CHECKING:
     from planner_app.domain.events import Event
@@ -64,6 +64,7 @@ class Foreground:
         """Until the run ended, or rests with nobody to ask, or was interrupted."""
         from planner_app.queue.leases import kept
 
+        self._history.be_patient(say)
         with self._signals():
             async with kept(member):
                 await self._catch_up()
@@ -165,6 +166,7 @@ class Foreground:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def _on_interrupt(self) -> None:
+        self._history.be_patient(say, seconds=0)
         self._interrupts += 1
         if self._interrupts == 1:
             say("\npausing (Ctrl-C again cancels the task)")
@@ -174,10 +176,12 @@ class Foreground:
         self._stop_wanted.set()
 
     def _on_terminate(self) -> None:
+        self._history.be_patient(say, seconds=0)
         self._interrupts = max(self._interrupts, 1)
         self._stop_wanted.set()
 
     def _on_hang_up(self) -> None:
+        self._history.be_patient(say, seconds=0)
         self._hung_up = True
         self._stop_wanted.set()
 
@@ -262,6 +266,9 @@ def drive_here(
     handler = to_file(context.paths().log_file)  # a traceback is for the log, not for a person
     try:
         foreground = asyncio.run(run())
+    except HistoryError:
+        say(f"what was recorded is kept; go on with: planner resume {run_id}")
+        raise
     finally:
         removed(handler)
     outcome = foreground.outcome

@@ -10,9 +10,10 @@ from sqlalchemy.exc import DBAPIError
 
 from planner_app.domain.errors import HistoryError
 
+_LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _WHAT: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
-        ("SQLITE_BUSY", "SQLITE_LOCKED"),
+        _LOCKED,
         "is locked by another program",
         "close what has it open (a database browser, a backup) and try again",
     ),
@@ -51,8 +52,8 @@ _WHAT: tuple[tuple[tuple[str, ...], str, str], ...] = (
 
 def history_error(error: BaseException, where: str) -> HistoryError:
     """The line for what went wrong with the database at `where`."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    name = getattr(cause, "sqlite_errorname", None) or ""
+    cause = _cause(error)
+    name = _name(cause)
     for prefixes, what, hint in _WHAT:
         if name.startswith(prefixes):
             return HistoryError(f"the history {where} {what}", hint)
@@ -63,6 +64,19 @@ def history_error(error: BaseException, where: str) -> HistoryError:
             "check that its folder is yours to write to, or set PLANNER_HOME to another folder",
         )
     return HistoryError(f"the history {where} failed: {cause}", "details are in the log file")
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether another program has the database locked: that may pass."""
+    return _name(_cause(error)).startswith(_LOCKED)
+
+
+def _cause(error: BaseException) -> BaseException:
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _name(cause: BaseException) -> str:
+    return getattr(cause, "sqlite_errorname", None) or ""
 
 
 @contextmanager

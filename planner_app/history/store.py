@@ -29,6 +29,8 @@ from planner_app.history.watch import Watcher
 from planner_app.history.writer import Work, Writer
 
 T = TypeVar("T")
+PATIENCE_SECONDS = 600.0
+"""Somebody may look at the file in a database browser, or make a backup of it."""
 _OFF_LOOP_BYTES = 32 * 1024
 """From this size on, bytes are compressed in a thread and not on the event loop."""
 
@@ -61,6 +63,15 @@ class History:
         """
         path = database_file(place, env)
         return cls(open_engine(path, create=create), path)
+
+    def be_patient(
+        self, on_wait: Callable[[str], object], seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        """Where runs are driven, writes wait this long for a program that has the file locked.
+
+        What they hold was paid for. `on_wait` hears of each wait, in the writer's thread.
+        """
+        self._writer.be_patient(on_wait, seconds)
 
     def close(self) -> None:
         """Finishes what is being written and lets go of the file."""

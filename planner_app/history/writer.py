@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
 from planner_app.domain.errors import HistoryError
-from planner_app.history.faults import history_error
+from planner_app.history.faults import history_error, is_locked
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -30,6 +31,13 @@ class _Job(Generic[T]):
     work: Work[T]
     durable: bool
     future: Future[T]
+
+
+_Result = tuple[_Job[Any], Any, Exception | None]
+
+
+def _say_nothing(_line: str) -> None:
+    """Nobody listens."""
 
 
 class Writer:
@@ -44,6 +52,15 @@ class Writer:
         self._closed = False
         self._connection: Connection | None = None
         self._synchronous = ""
+        self._patience_s = 0.0
+        self._on_wait: Callable[[str], object] = _say_nothing
+
+    def be_patient(self, on_wait: Callable[[str], object], seconds: float) -> None:
+        """Waits so long for a file that another program has locked; `on_wait` hears of each wait.
+
+        Without it the connection's own few seconds are all.
+        """
+        self._patience_s, self._on_wait = seconds, on_wait
 
     def submit(self, work: Work[T], *, durable: bool = False) -> Future[T]:
         """Hands in `work`; its future ends after the commit, or with what it raised.
@@ -100,12 +117,9 @@ class Writer:
 
     def _commit(self, group: list[_Job[Any]]) -> None:
         """One transaction for the group; each future ends after it, one way or the other."""
-        results: list[tuple[_Job[Any], Any, Exception | None]] = []
+        results: list[_Result] = []
         try:
-            connection = self._connected(durable=any(job.durable for job in group))
-            with connection.begin():
-                alone = len(group) == 1
-                results = [(job, *self._attempt(connection, job, alone=alone)) for job in group]
+            results = self._patiently(group)
         except _RefusedError as refused:
             results = [(group[0], None, refused.error)]
         except Exception as error:  # noqa: BLE001 - those who wait must learn of it
@@ -117,6 +131,25 @@ class Writer:
                 job.future.set_result(value)
             else:
                 job.future.set_exception(failure)
+
+    def _patiently(self, group: list[_Job[Any]]) -> list[_Result]:
+        """The transaction, tried again while the file is locked and patience lasts."""
+        ends = time.monotonic() + self._patience_s
+        tell = self._on_wait
+        while True:
+            try:
+                return self._transaction(group)
+            except OperationalError as error:
+                if not is_locked(error) or time.monotonic() > ends or self._closed:
+                    raise
+                tell(f"{history_error(error, self._where).message}; it is waited for")
+                tell = _say_nothing
+
+    def _transaction(self, group: list[_Job[Any]]) -> list[_Result]:
+        connection = self._connected(durable=any(job.durable for job in group))
+        with connection.begin():
+            alone = len(group) == 1
+            return [(job, *self._attempt(connection, job, alone=alone)) for job in group]
 
     def _attempt(
         self, connection: Connection, job: _Job[Any], *, alone: bool

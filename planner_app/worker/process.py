@@ -36,6 +36,7 @@ def run_worker(settings: Settings, *, detached: bool = False) -> int:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with History.open(settings.database_url or settings.paths.database) as history:
+            history.be_patient(_log.warning)
             queue = Queue(history)
             worker_of = _worker_of(settings, history, queue, engine_drive(settings, history, queue))
             asyncio.run(_run(worker_of, let_go, detached=detached))
