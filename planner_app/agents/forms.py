@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -38,10 +39,16 @@ def native_schema(purpose: str, data_schema: str) -> dict[str, Any] | None:
     """
     if purpose not in _MODELS or (purpose == "answer" and not data_schema):
         return None
-    schema: dict[str, Any] = _MODELS[purpose].model_json_schema()
-    if purpose == "answer":
-        schema["properties"]["data"] = _moved(json.loads(data_schema), "#/properties/data")
-    return schema
+    schema = _own_schema(purpose)
+    if purpose != "answer":
+        return schema
+    data = _moved(json.loads(data_schema), "#/properties/data")
+    return schema | {"properties": schema["properties"] | {"data": data}}
+
+
+@cache  # pydantic writes it anew at every call, which takes longer than the rest of the request
+def _own_schema(purpose: str) -> dict[str, Any]:
+    return _MODELS[purpose].model_json_schema()
 
 
 def _moved(schema: Any, to: str) -> Any:

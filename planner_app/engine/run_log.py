@@ -8,12 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from planner_app.domain.events import Event, EventDraft
-from planner_app.domain.fold import apply, fold
+from planner_app.domain.fold import fold
 from planner_app.domain.state import RunState
 from planner_app.engine.run_clock import RunClock
 from planner_app.history import History
+from planner_app.history.blobs import Packed, unpack
 
 OnEvent = Callable[[Event], None]
+WAITING_BYTES = 32 * 1024
+"""Most bytes that one `put` lets wait for the next facts; more are packed off the event loop."""
 
 
 class RunLog:
@@ -38,6 +41,7 @@ class RunLog:
         self._numbers = {_source_key(s.kind, s.url, s.sha256): n for n, s in state.sources.items()}
         self._newest = max(state.sources, default=0)
         self._pending: set[asyncio.Task[list[Event]]] = set()
+        self._unwritten: dict[str, Packed] = {}
 
     async def append(self, *drafts: EventDraft, durable: bool = False) -> list[Event]:
         """Record facts together. They are in the state once this returns.
@@ -74,26 +78,31 @@ class RunLog:
                 return []  # the run is over: what was still under way is no part of it
             if only_at is not None and only_at != self.state.last_seq:
                 return []
-            expected = self._expected(drafts)
+            now = max(self.now(), self.state.last_at)
+            expected = self._expected(drafts, now)
+            packed = tuple(self._unwritten.values())
             events = await self.history.append(
                 self.run_id,
                 self._fence,
                 drafts,
                 summary=expected.summary(),
                 durable=durable,
-                at=self.now(),
+                at=now,
+                packed=packed,
             )
-            for event in events:
-                self.state = apply(self.state, event)
-                if self._on_event is not None:
+            for blob in packed:
+                self._unwritten.pop(blob.sha256, None)
+            came = (events[-1].seq, events[-1].at) == (expected.last_seq, now)
+            self.state = expected if came else fold(events, self.state)
+            if self._on_event is not None:
+                for event in events:
                     self._on_event(event)
         async with self._changed:
             self._changed.notify_all()
         return events
 
-    def _expected(self, drafts: Sequence[EventDraft]) -> RunState:
-        """The state after these facts; only the times are not final yet."""
-        now = max(self.now(), self.state.last_at)
+    def _expected(self, drafts: Sequence[EventDraft], now: datetime) -> RunState:
+        """The state after these facts."""
         first = self.state.last_seq + 1
         events = [Event.of(draft, self.run_id, first + i, now) for i, draft in enumerate(drafts)]
         return fold(events, self.state)
@@ -113,16 +122,27 @@ class RunLog:
             await self._changed.wait_for(lambda: holds(self.state))
 
     async def put(self, *datas: bytes) -> list[str]:
-        """Store bytes; their sha256 in the same order."""
-        return await self.history.put_blobs(datas)
+        """Bytes for facts to name; their sha256 in the same order.
+
+        They are stored with the next facts, in one commit; what is big does not wait for that.
+        """
+        if sum(map(len, datas)) > WAITING_BYTES:
+            return await self.history.put_blobs(datas)
+        packed = self.history.pack_blobs(datas)
+        self._unwritten.update((blob.sha256, blob) for blob in packed)
+        return [blob.sha256 for blob in packed]
 
     async def put_text(self, text: str) -> str:
-        """Store text; its sha256."""
+        """`put` for one text."""
         return (await self.put(text.encode("utf-8", "replace")))[0]
 
     def read(self, sha: str) -> str:
         """A blob as text. Raises NotFound."""
-        return self.history.get_blob(sha).decode("utf-8", "replace")
+        if (waiting := self._unwritten.get(sha)) is not None:
+            data = unpack(sha, waiting.codec, waiting.data)
+        else:
+            data = self.history.get_blob(sha)
+        return data.decode("utf-8", "replace")
 
     def number(self, kind: str, url: str | None, sha256: str) -> tuple[int, bool]:
         """The number of a source, and whether it is new; the same source keeps its number."""

@@ -56,11 +56,14 @@ def unpack(sha256: str, codec: str, data: bytes) -> bytes:
     return plain
 
 
+_STORE = insert(BLOB).on_conflict_do_nothing()
+
+
 def store(connection: Connection, blobs: Iterable[Packed]) -> None:
     """Writes those that are not there yet."""
     rows = [{"sha256": b.sha256, "size": b.size, "codec": b.codec, "data": b.data} for b in blobs]
     if rows:
-        connection.execute(insert(BLOB).on_conflict_do_nothing(), rows)
+        connection.execute(_STORE, rows)
 
 
 def load(connection: Connection, shas: Sequence[str]) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from planner_app.domain.errors import FenceLost, NotFound
 from planner_app.domain.events import MAX_DATA_BYTES, Event, EventDraft
 from planner_app.domain.summary import RunSummary
 from planner_app.history import search
+from planner_app.history.blobs import Packed, store
 from planner_app.history.columns import ARTIFACT, COMMAND, EVENT, RUN, SOURCE
 from planner_app.history.times import from_us, iso_to_us, now_us
 
@@ -41,6 +42,8 @@ class Append:
     summary: RunSummary | None
     at_us: int | None = None
     """When they happened, by the clock of whoever tells; None: now."""
+    packed: tuple[Packed, ...] = ()
+    """Bytes that the facts name and that are not stored yet."""
 
     @classmethod
     def of(
@@ -50,9 +53,11 @@ class Append:
         drafts: Sequence[EventDraft],
         summary: RunSummary | None,
         at_us: int | None = None,
+        packed: Sequence[Packed] = (),
     ) -> Append:
         """Raises ValueError for data over 16 KiB: its big part belongs in a blob."""
-        return cls(run_id, fence, tuple(drafts), tuple(map(_row, drafts)), summary, at_us)
+        rows = tuple(map(_row, drafts))
+        return cls(run_id, fence, tuple(drafts), rows, summary, at_us, tuple(packed))
 
 
 def _row(draft: EventDraft) -> dict[str, Any]:
@@ -111,6 +116,7 @@ def append(connection: Connection, new: Append, read_blob: ReadBlob) -> list[Eve
         )
     if not new.drafts:
         return []
+    store(connection, new.packed)
     at_us = max(now_us() if new.at_us is None else new.at_us, last_us)
     at = from_us(at_us)
     events = [

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from planner_app.domain.events import Event, EventDraft
 from planner_app.domain.summary import RunSummary
 from planner_app.history import blobs, lists, log, requests, search
+from planner_app.history.blobs import Packed
 from planner_app.history.faults import storage
 from planner_app.history.lists import ArtifactRow, NewRun, NewTask, RunRow, SourceRow
 from planner_app.history.open import database_file, open_engine
@@ -29,10 +30,6 @@ from planner_app.history.watch import Watcher
 from planner_app.history.writer import Work, Writer
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 600.0
-"""Somebody may look at the file in a database browser, or make a backup of it."""
-_OFF_LOOP_BYTES = 32 * 1024
-"""From this size on, bytes are compressed in a thread and not on the event loop."""
 
 
 class History:
@@ -63,15 +60,6 @@ class History:
         """
         path = database_file(place, env)
         return cls(open_engine(path, create=create), path)
-
-    def be_patient(
-        self, on_wait: Callable[[str], object], seconds: float = PATIENCE_SECONDS
-    ) -> None:
-        """Where runs are driven, writes wait this long for a program that has the file locked.
-
-        What they hold was paid for. `on_wait` hears of each wait, in the writer's thread.
-        """
-        self._writer.be_patient(on_wait, seconds)
 
     def close(self) -> None:
         """Finishes what is being written and lets go of the file."""
@@ -141,14 +129,16 @@ class History:
         summary: RunSummary | None = None,
         durable: bool = False,
         at: datetime | None = None,
+        packed: Sequence[Packed] = (),
     ) -> list[Event]:
         """Adds facts to a run's log, with `seq` and time; returns after the commit.
 
         `durable` waits for the disk too. `at` is when they happened (None: now), but never before
-        the run's last event. Blobs that the drafts name were put before. Raises
-        FenceLost when `fence` is not the run's newest, ValueError for data over 16 KiB.
+        the run's last event. Blobs that the drafts name were put before, or are `packed` and are
+        stored with them. Raises FenceLost when `fence` is not the run's newest, ValueError for
+        data over 16 KiB.
         """
-        work = self._appending(run_id, fence, drafts, summary, at)
+        work = self._appending(run_id, fence, drafts, summary, at, packed)
         return await self.write_async(work, durable=durable)
 
     def append_now(
@@ -170,9 +160,10 @@ class History:
         drafts: Sequence[EventDraft],
         summary: RunSummary | None,
         at: datetime | None = None,
+        packed: Sequence[Packed] = (),
     ) -> Work[list[Event]]:
         at_us = None if at is None else to_us(at)
-        new = log.Append.of(run_id, fence, drafts, summary, at_us)
+        new = log.Append.of(run_id, fence, drafts, summary, at_us, packed)
         return lambda connection: log.append(connection, new, self._recent.reader(connection))
 
     def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
@@ -204,22 +195,23 @@ class History:
 
     def put_blob(self, data: bytes) -> str:
         """Stores bytes once and returns their sha256."""
-        packed = blobs.pack(data)
-        self._recent.keep({packed.sha256: data})
-        self.write(lambda connection: blobs.store(connection, [packed]))
-        return packed.sha256
+        packed = self.pack_blobs([data])
+        self.write(lambda connection: blobs.store(connection, packed))
+        return packed[0].sha256
 
     async def put_blobs(self, datas: Sequence[bytes]) -> list[str]:
         """Stores several in one transaction; returns their sha256 in the same order."""
         if not datas:
             return []
-        if sum(map(len, datas)) < _OFF_LOOP_BYTES:
-            packed = [blobs.pack(data) for data in datas]
-        else:
-            packed = await asyncio.to_thread(lambda: [blobs.pack(data) for data in datas])
-        self._recent.keep({p.sha256: data for p, data in zip(packed, datas, strict=True)})
+        packed = await asyncio.to_thread(self.pack_blobs, datas)
         await self.write_async(lambda connection: blobs.store(connection, packed))
         return [p.sha256 for p in packed]
+
+    def pack_blobs(self, datas: Sequence[bytes]) -> list[Packed]:
+        """Bytes made ready to be stored with the facts that name them."""
+        packed = [blobs.pack(data) for data in datas]
+        self._recent.keep({p.sha256: data for p, data in zip(packed, datas, strict=True)})
+        return packed
 
     def get_blob(self, sha256: str) -> bytes:
         """The bytes. Raises NotFound when they are not there, HistoryError when damaged."""

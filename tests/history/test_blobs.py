@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner_app.domain.errors import HistoryError, NotFound
+from planner_app.domain.errors import FenceLost, HistoryError, NotFound
 from planner_app.history import History
 from planner_app.history.blobs import RecentBlobs, pack, unpack
+from tests.history.conftest import DrivenRun, note
 
 
 @given(st.binary(max_size=3000) | st.text(max_size=2000).map(str.encode))
@@ -72,3 +73,18 @@ def test_only_so_much_is_kept_at_hand() -> None:
     assert recent.get("79") == bytes(300)
     recent.keep({"big": bytes(900)})
     assert recent.get("big") is None
+
+
+async def test_what_facts_name_is_stored_with_them_or_not_at_all(
+    run: DrivenRun, database: Path
+) -> None:
+    def stored() -> int:
+        with sqlite3.connect(database) as connection:
+            return int(connection.execute("SELECT count(*) FROM blob").fetchone()[0])
+
+    before, packed = stored(), run.history.pack_blobs([b"said", b"thought"])
+    with pytest.raises(FenceLost):
+        await run.history.append(run.id, run.fence + 1, [note()], packed=packed)
+    assert stored() == before
+    await run.history.append(run.id, run.fence, [note()], packed=packed)
+    assert stored() == before + 2
