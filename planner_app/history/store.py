@@ -30,6 +30,8 @@ from planner_app.history.watch import Watcher
 from planner_app.history.writer import Work, Writer
 
 T = TypeVar("T")
+PATIENCE_SECONDS = 600.0
+"""Somebody may look at the file in a database browser, or make a backup of it."""
 
 
 class History:
@@ -60,6 +62,15 @@ class History:
         """
         path = database_file(place, env)
         return cls(open_engine(path, create=create), path)
+
+    def be_patient(
+        self, on_wait: Callable[[str], object], seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        """Where runs are driven, writes wait this long for a program that has the file locked.
+
+        What they hold was paid for. `on_wait` hears of each wait, in the writer's thread.
+        """
+        self._writer.be_patient(on_wait, seconds)
 
     def close(self) -> None:
         """Finishes what is being written and lets go of the file."""
@@ -195,9 +206,13 @@ class History:
 
     def put_blob(self, data: bytes) -> str:
         """Stores bytes once and returns their sha256."""
-        packed = self.pack_blobs([data])
+        return self.put_blobs_now([data])[0]
+
+    def put_blobs_now(self, datas: Sequence[bytes]) -> list[str]:
+        """`put_blobs` for code without an event loop."""
+        packed = self.pack_blobs(datas)
         self.write(lambda connection: blobs.store(connection, packed))
-        return packed[0].sha256
+        return [p.sha256 for p in packed]
 
     async def put_blobs(self, datas: Sequence[bytes]) -> list[str]:
         """Stores several in one transaction; returns their sha256 in the same order."""
