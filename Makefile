@@ -1,5 +1,5 @@
 # make run   sets up what is missing and opens the program; TASK="..." runs that task headless
-# make test  the same set-up, then the whole test suite; ARGS="-k words" goes to pytest
+# make test  the same set-up, then the whole test suite in two processes; ARGS="-k words" goes to pytest
 # make lint, make bench, make bench-sandbox, make package-check, make lock
 .SILENT:
 .PHONY: run test lint format bench bench-sandbox bench-peers package-check lock venv venv-dev engine python
@@ -28,7 +28,7 @@ run: venv
 
 test: venv-dev
 	$(ENGINE)
-	$(VENV_PYTHON) -m pytest $(ARGS)
+	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: venv-dev
 	$(VENV_PYTHON) -m ruff check .

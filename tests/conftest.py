@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 SLOW_LAST = ("docker", "packaging")
-NO_ENGINE = pytest.StashKey[list[str]]()
+NO_SANDBOX = "why no sandbox"
+"""The property of a test that did not run for want of an engine: it also tells other processes."""
 
 
 @pytest.fixture(autouse=True)
@@ -60,10 +61,6 @@ def why_no_sandbox() -> str:
     return ""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[NO_ENGINE] = []
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first, so that a mistake shows early."""
     items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in SLOW_LAST])
@@ -72,7 +69,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     if item.get_closest_marker("docker") is not None and (why := why_no_sandbox()):
-        item.config.stash[NO_ENGINE].append(item.nodeid)
+        item.user_properties.append((NO_SANDBOX, why))
         if os.environ.get("CI", "").lower() == "true":
             pytest.fail(f"needs the sandbox, and CI=true allows no skip: {why}", pytrace=False)
         pytest.skip(f"needs the sandbox: {why}")
@@ -80,13 +77,15 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> Iterator[None]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
     """Say how many tests did not run, after all other summaries, right above the closing line."""
     yield
-    missed = len(config.stash[NO_ENGINE])
+    missed = [
+        dict(report.user_properties)[NO_SANDBOX]
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "setup" and NO_SANDBOX in dict(report.user_properties)
+    ]
     if missed:
-        why = why_no_sandbox()
         terminalreporter.section("no sandbox")
-        terminalreporter.line(f"{missed} tests need the sandbox and did not run: {why}")
+        terminalreporter.line(f"{len(missed)} tests need the sandbox and did not run: {missed[0]}")

@@ -38,16 +38,27 @@ def suite(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_suite(suite: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_suite(suite: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     env.pop("CI", None)
     env |= {"DOCKER_HOST": f"unix://{suite}/no-engine.sock", **variables}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_sample.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        *arguments,
+        "test_sample.py",
+    ]
     return subprocess.run(command, cwd=suite, env=env, capture_output=True, text=True, check=False)
 
 
-def test_without_an_engine_they_are_skipped_and_counted_in_the_last_lines(suite: Path) -> None:
-    result = run_suite(suite)
+@pytest.mark.parametrize("arguments", [[], ["-n", "2"]], ids=["one process", "two processes"])
+def test_without_an_engine_they_are_skipped_and_counted_in_the_last_lines(
+    suite: Path, arguments: list[str]
+) -> None:
+    result = run_suite(suite, *arguments)
     assert result.returncode == 0, result.stdout
     last = "\n".join(result.stdout.splitlines()[-3:])
     assert "3 tests need the sandbox and did not run: no container engine answers" in last
