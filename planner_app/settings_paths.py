@@ -29,11 +29,6 @@ class Paths:
         return self.data / "planner.db"
 
     @property
-    def live_database(self) -> Path:
-        """Streaming text, which may be lost."""
-        return self.data / "live.db"
-
-    @property
     def models_file(self) -> Path:
         """What models were found to take and to do."""
         return self.data / "models.json"

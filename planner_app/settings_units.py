@@ -118,8 +118,6 @@ Minutes = Annotated[float, BeforeValidator(read_minutes)]
 """Minutes."""
 Usd = Annotated[float, BeforeValidator(read_usd)]
 """US dollars."""
-Count = Annotated[int, BeforeValidator(read_count)]
-"""A whole number."""
 UsdLimit = Annotated[float | None, BeforeValidator(lambda v: None if is_none(v) else read_usd(v))]
 """US dollars; None: no limit."""
 MinutesLimit = Annotated[

@@ -73,9 +73,3 @@ class FenceLost(PlannerError):
 
 class SandboxError(PlannerError):
     """The sandbox could not start, or ended without being told to."""
-
-
-class NeedsAnswer(PlannerError):
-    """The run waits for a person, and there is no terminal to ask."""
-
-    exit_code = 5

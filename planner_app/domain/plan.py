@@ -13,7 +13,6 @@ MAX_PLAN_BYTES = 12_000
 """As JSON, so that an event has room for it in every script."""
 MAX_RESULT_CHARS = 2_000
 MAX_QUOTE_CHARS = 300
-MAX_ANSWER_CHARS = 200_000
 
 StepKind = Literal["research", "compute", "write"]
 Verdict = Literal["done", "failed", "blocked", "surprise"]

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from planner_app.history.times import from_us, now_us
+from planner_app.history.times import now_us
 from planner_app.history.watch import Watcher
 
 FLUSH_SECONDS = 0.1
@@ -51,11 +51,6 @@ class LiveRow:
     """`text`, `reasoning`, `stdout`, `stderr`, or `restart`."""
     at_us: int
     text: str
-
-    @property
-    def at_text(self) -> str:
-        """ISO time, UTC."""
-        return from_us(self.at_us).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,10 +182,6 @@ class ProfileBook:
             found = self._found[model] = self._match(model)
         return found
 
-    def families(self) -> tuple[str, ...]:
-        """Names of all entries in the order in which they are tried."""
-        return tuple(str(entry.fields["family"]) for entry in (*self._bundled, *self._own))
-
     def _match(self, model: str) -> ProfileMatch:
         name = model.casefold()
         base, base_pattern = _last_match(self._bundled, name)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from planner_app.domain.catalogue import BETTERS
 from planner_app.models.port import (
     Cost,
     Delta,
-    Message,
     ModelReply,
     ModelRequest,
     ModelSpec,
     OnDelta,
-    Price,
     Profile,
     ReplyKey,
     model_error,
 )
-from planner_app.models.tokens import estimate_messages
+from planner_app.models.unpaid import UnpaidClient
 
 PREFIX = "recorded:"
 
@@ -36,7 +34,7 @@ def call_id(key: ReplyKey) -> CallId:
     return key.role, key.step, key.attempt, key.turn, further
 
 
-class RecordedClient:
+class RecordedClient(UnpaidClient):
     """Answers from saved runs; `recorded:RUN` names the run."""
 
     def __init__(self, load: LoadRecording) -> None:
@@ -57,21 +55,6 @@ class RecordedClient:
             on_delta(Delta("text", reply.text))
         return reply.model_copy(update={"cost": Cost(usd=0.0, source="scripted")})
 
-    def price(self, spec: ModelSpec) -> Price | None:
-        """Recorded replies cost nothing, and that is known."""
-        return Price(0.0, 0.0)
-
     def profile(self, spec: ModelSpec) -> Profile:
         """Plain habits: the replies are there already."""
         return Profile(family="recorded", think_mode="off", notes="replies come from a saved run")
-
-    def count_tokens(
-        self,
-        spec: ModelSpec,
-        messages: Sequence[Message],
-    ) -> int:
-        """An estimate."""
-        return estimate_messages(messages)
-
-    async def aclose(self) -> None:
-        """Nothing is open."""

@@ -27,13 +27,13 @@ from planner_app.models.port import (
     ModelRequest,
     ModelSpec,
     OnDelta,
-    Price,
     Profile,
     ReplyKey,
     Usage,
     model_error,
 )
 from planner_app.models.tokens import estimate_messages, estimate_tokens
+from planner_app.models.unpaid import UnpaidClient
 
 PREFIX = "scripted:"
 
@@ -123,7 +123,7 @@ def read_script(path: Path) -> tuple[ScriptedReply, ...]:
     return tuple(replies)
 
 
-class ScriptedClient:
+class ScriptedClient(UnpaidClient):
     """Answers from scripts; `scripted:PATH` names the file, relative to `base`."""
 
     def __init__(
@@ -163,24 +163,9 @@ class ScriptedClient:
             ms=1000 * (time.monotonic() - started),
         )
 
-    def price(self, spec: ModelSpec) -> Price | None:
-        """Scripted replies cost nothing, and that is known."""
-        return Price(0.0, 0.0, source="settings")
-
     def profile(self, spec: ModelSpec) -> Profile:
         """Plain habits: a script says what it says."""
         return Profile(family="scripted", think_mode="off", notes="replies come from a file")
-
-    def count_tokens(
-        self,
-        spec: ModelSpec,
-        messages: Sequence[Message],
-    ) -> int:
-        """An estimate."""
-        return estimate_messages(messages)
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
 
     def _find(self, request: ModelRequest) -> ScriptedReply:
         name = request.spec.name

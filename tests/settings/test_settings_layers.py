@@ -50,7 +50,7 @@ def test_each_layer_wins_over_the_one_below(load) -> None:
 
 def test_one_folder_holds_everything_under_planner_home(load, home: Path) -> None:
     paths = load().paths
-    files = (paths.database, paths.live_database, paths.config_file, paths.logs, paths.tools)
+    files = (paths.database, paths.models_file, paths.config_file, paths.logs, paths.tools)
     assert all(home in file.parents for file in (*files, paths.profiles_file))
 
 

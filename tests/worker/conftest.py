@@ -1,4 +1,4 @@
-"""A history with a queue, ways to submit, and real worker processes."""
+"""Ways to submit, and real worker processes, in a world like the queue's."""
 
 from __future__ import annotations
 
@@ -11,32 +11,14 @@ import pytest
 
 from planner_app.history import History
 from planner_app.queue import Queue, Submission
-from planner_app.settings import Settings, load_settings
+from planner_app.settings import Settings
+from tests.queue import conftest as world
 
 Submit = Callable[[str], str]
 Spawn = Callable[[], "subprocess.Popen[bytes]"]
 ROOT = Path(__file__).parents[2]
 
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def settings(home: Path, tmp_path: Path) -> Settings:
-    return load_settings(tmp_path, {"PLANNER_HOME": str(home)})
-
-
-@pytest.fixture
-def history(home: Path) -> Iterator[History]:
-    with History.open(home / "planner.db") as opened:
-        yield opened
-
-
-@pytest.fixture
-def queue(history: History) -> Queue:
-    return Queue(history)
+home, settings, history, queue = world.home, world.settings, world.history, world.queue
 
 
 @pytest.fixture
