@@ -129,6 +129,11 @@ def deliver(
         return f"told to {kind}; its driver has not read it yet"
     row = history.run(run_id)
     status = row.summary.status
+    if row.ended and row.unread:
+        raise BadInput(
+            f"run {run_id} ended ({status}) before it read this",
+            f'go on from it with: planner continue {run_id} "TEXT"',
+        )
     if kind == "steer" and not row.ended:
         readers = _readers(history, run_id)
         if row.worker_id is None and status not in STILL:
@@ -196,8 +201,9 @@ def _settle_if_free(queue: Queue, history: History, run_id: str) -> bool:
 
 
 def _wait_until_read(history: History, run_id: str) -> bool:
+    """Whether nothing is left to wait for: it was read, or the run ended without it."""
     deadline = time.monotonic() + READ_SECONDS
-    while history.run(run_id).unread:
+    while (row := history.run(run_id)).unread and not row.ended:
         left = deadline - time.monotonic()
         if left <= 0:
             return False

@@ -18,6 +18,11 @@ RESERVE_TOKENS = 16_000
 RESERVE_USD = 0.20
 """For both; of a small budget at most a quarter is kept."""
 
+LEAST: dict[Which, float] = {
+    "usd": 0.05, "tokens": 5_000, "seconds": 60, "calls": 3, "actions": 1, "daily_usd": 0.05,
+}  # fmt: skip
+"""About what one call and an answer may take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
@@ -70,17 +75,12 @@ def shortage(
     if limits.tokens is not None:
         kept_tokens = kept_back(limits.tokens, RESERVE_TOKENS) * share
         if spent.tokens + sum(m.tokens for m in under_way) + tokens + kept_tokens > limits.tokens:
-            return Shortage(
-                "tokens",
-                f"{spent.tokens:,} of {limits.tokens:,} tokens are used, "
-                f"and the next call may take {tokens:,}",
-            )
+            may = f", and the next call may take {tokens:,}" if tokens else ""
+            return Shortage("tokens", f"{spent.tokens:,} of {limits.tokens:,} tokens are used{may}")
     left = usd_left(state, purpose)
     if left is not None and usd is not None and usd > left and (usd or spent.usd):
-        return Shortage(
-            "usd",
-            f"${spent.usd:.4f} of ${limits.usd:g} are spent, and the next call may cost ${usd:.4f}",
-        )
+        may = f", and the next call may cost ${usd:.4f}" if usd else ""
+        return Shortage("usd", f"${spent.usd:.4f} of ${limits.usd:g} are spent{may}")
     return time_shortage(state, now) if share == 1.0 else None
 
 
@@ -96,9 +96,13 @@ def usd_left(state: RunState, purpose: Purpose) -> float | None:
 
 
 def raised(state: RunState, which: Which) -> dict[str, float | None]:
-    """The limit with as much again, as a person allows it."""
+    """The limit with as much again, as a person allows it: of what is used, where that is more.
+
+    A limit under which nothing could be done is not doubled again and again.
+    """
     limit = state.budget.model_dump().get(which)
-    return {} if limit is None else {which: limit * 2}
+    used = state.active_seconds if which == "seconds" else state.spent.model_dump().get(which, 0)
+    return {} if limit is None else {which: 2 * max(limit, used, LEAST[which])}
 
 
 def time_shortage(state: RunState, now: datetime) -> Shortage | None:

@@ -260,11 +260,11 @@ def _replied(how: Reply, field: str) -> Callable[[RunState, Event, dict[str, Any
             (key for key, q in state.questions.items() if _takes(q, how)), None
         )
         question = state.questions.get(wanted or "")
-        if question is None and wanted and how == "answered":
-            # Its default stands already, but what the person wants to say still counts.
-            return steered(state, event, f"(to a question that is closed) {data[field]}")
         if question is None or not _takes(question, how):
-            return state
+            if how != "answered":
+                return state
+            # Nothing waits for it any more, but what the person wants to say still counts.
+            return steered(state, event, f"(to a question that is closed) {data[field]}")
         changes: dict[str, Any] = {"reply": (how, data.get(field, ""))}
         if how != "answered":
             changes["scope"] = data.get("scope", "once")

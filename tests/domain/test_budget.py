@@ -172,6 +172,24 @@ def test_a_budget_of_words_and_numbers_nobody_knows_stays_readable() -> None:
     assert told.state.budget == FREE.model_copy(update={"calls": 7})
 
 
+@pytest.mark.parametrize("calls", [0, 1])
+def test_a_yes_to_as_much_again_is_enough_to_go_on_even_under_next_to_nothing(calls: int) -> None:
+    budget = BudgetLimits.model_validate(FREE.model_dump() | {"calls": calls})
+    told = Story(budget=budget, approve="outside")
+    assert told.state.status == "waiting_user"
+    told.say(UserApproved())
+    assert (told.state.questions, told.due) == ({}, ["plan"])
+
+
+def test_a_yes_after_a_limit_was_set_below_what_is_spent_allows_more_than_that() -> None:
+    told = Story(approve="outside").plan("a").refused("a", "silent").refused("a", "truncated")
+    told.say(UserBudgeted(limits={"calls": 1.0}))
+    assert told.state.status == "waiting_user"
+    told.say(UserApproved())
+    assert told.state.budget.calls == 2 * told.state.spent.calls
+    assert told.due == ["act a"]
+
+
 def test_a_raised_budget_does_not_hide_why_else_an_answer_is_partial() -> None:
     told = story().source().plan("a", "b").report("a").report("b", "blocked").review("answer")
     told.say(UserBudgeted(limits={"usd": 5.0})).answer(1).check()

@@ -92,8 +92,21 @@ def test_an_answer_that_names_its_question_goes_there() -> None:
     assert attempt_of(story, "b").outbox[-1].text == "two"
 
 
-@pytest.mark.parametrize("data", [UserAnswered(text="x"), UserApproved(), UserRejected()])
-def test_an_answer_to_nothing_changes_nothing(data: UserAnswered) -> None:
+def test_words_that_come_too_late_or_fit_no_question_are_still_told() -> None:
+    story = asking()
+    story.append(
+        UserAnswered(text="one", question_id="q1").draft(actor="user"),
+        UserAnswered(text="two", question_id="q1").draft(actor="user"),
+    )
+    story.settle()
+    told = [(note.kind, note.text) for note in attempt_of(story, "a").outbox[-2:]]
+    assert told == [("steer", "(to a question that is closed) two"), ("answer", "one")]
+    story = Story().plan("a").say(UserAnswered(text="to nothing"))
+    assert "to nothing" in story.state.said[-1].text
+
+
+@pytest.mark.parametrize("data", [UserApproved(), UserRejected()])
+def test_a_yes_or_no_to_nothing_changes_nothing(data: UserApproved) -> None:
     story = Story().plan("a")
     before = story.state
     after = story.say(data).state
