@@ -16,7 +16,7 @@ from planner_app.history import History
 from planner_app.queue import Lease, Queue
 from planner_app.queue.start import START_FD
 from planner_app.settings import Settings
-from planner_app.worker.logs import to_file, to_stderr
+from planner_app.worker.logs import removed, to_file, to_stderr
 from planner_app.worker.loop import Drive, OpenDrive, Worker
 
 STOP_SECONDS = 30.0
@@ -45,8 +45,7 @@ def run_worker(settings: Settings, *, detached: bool = False) -> int:
         raise
     finally:
         let_go()
-        logging.getLogger("planner_app").removeHandler(log)
-        log.close()
+        removed(log)
     return 0
 
 
