@@ -109,14 +109,23 @@ def setting_flags(args: argparse.Namespace) -> list[Flag]:
     from planner_app.settings import Flag
 
     return [
+        *budget_settings(args),
+        Flag("--approve", "approve.mode", args.approve),
+        Flag("--net", "net.policy", args.net),
+        Flag("--sandbox", "sandbox.kind", args.sandbox),
+    ]
+
+
+def budget_settings(args: argparse.Namespace) -> list[Flag]:
+    """The flags of a budget as settings."""
+    from planner_app.settings import Flag
+
+    return [
         Flag("--max-usd", "budget.usd", args.max_usd),
         Flag("--max-tokens", "budget.tokens", args.max_tokens),
         Flag("--max-minutes", "budget.minutes", args.max_minutes),
         Flag("--max-calls", "budget.calls", args.max_calls),
         Flag("--max-actions", "budget.actions", args.max_actions),
-        Flag("--approve", "approve.mode", args.approve),
-        Flag("--net", "net.policy", args.net),
-        Flag("--sandbox", "sandbox.kind", args.sandbox),
     ]
 
 

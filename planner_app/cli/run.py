@@ -59,6 +59,15 @@ def limit_flag(group: argparse._ActionsContainer) -> None:
     )
 
 
+def budget_flags(group: argparse._ActionsContainer) -> None:
+    """What a run may spend, which `run`, `continue` and `budget` share."""
+    group.add_argument("--max-usd", metavar="N", help="US dollars, or none")
+    group.add_argument("--max-tokens", metavar="N", help="tokens in all, or none")
+    group.add_argument("--max-minutes", metavar="N", help="working time, or none")
+    group.add_argument("--max-calls", metavar="N", help="model calls, or none")
+    group.add_argument("--max-actions", metavar="N", help="code actions, or none")
+
+
 def run_flags(parser: Parser) -> None:
     """The flags that `run` and `continue` share."""
     what = parser.add_argument_group("what it works on")
@@ -96,11 +105,7 @@ def run_flags(parser: Parser) -> None:
     bounds.add_argument("--net", metavar="open|seen|off|HOSTS", help="where tools may go")
     bounds.add_argument("--sandbox", choices=SANDBOXES, help="where code runs")
     limit_flag(bounds)
-    bounds.add_argument("--max-usd", metavar="N", help="US dollars, or none")
-    bounds.add_argument("--max-tokens", metavar="N", help="tokens in all, or none")
-    bounds.add_argument("--max-minutes", metavar="N", help="working time, or none")
-    bounds.add_argument("--max-calls", metavar="N", help="model calls, or none")
-    bounds.add_argument("--max-actions", metavar="N", help="code actions, or none")
+    budget_flags(bounds)
     how = parser.add_argument_group("how it runs")
     how.add_argument(
         "--background", action="store_true", help="hand it to the worker and print the task id"

@@ -1,4 +1,4 @@
-"""`planner cancel|pause|resume|interrupt|retry|steer|answer|approve|reject`: steering a run."""
+"""Steering a run: the commands from `planner cancel` to `planner budget`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 
 from planner_app.cli.context import Context
 from planner_app.cli.parser import Commands, Parser, run_argument
+from planner_app.cli.run import budget_flags
 
 
 def register(commands: Commands) -> None:
@@ -61,6 +62,13 @@ def register(commands: Commands) -> None:
     reject.add_argument(
         "--question", metavar="ID", help="which one; the oldest open one if left out"
     )
+    budget = add(
+        "budget",
+        "set what a run may spend, also while it goes on",
+        "planner budget last --max-usd 5",
+        "planner budget last --max-calls none",
+    )
+    budget_flags(budget)
 
 
 def steer_run(args: argparse.Namespace, context: Context) -> int:

@@ -44,7 +44,7 @@ def steer(args: argparse.Namespace, context: Context) -> int:
             said = _go_on(queue, history, run_id, context)
         else:
             command: Any = kind
-            data = command_data(kind, args)
+            data = command_data(kind, args, context)
             if kind in REPLIES:
                 from planner_app.domain.fold import fold
 
@@ -62,8 +62,8 @@ def steer(args: argparse.Namespace, context: Context) -> int:
     return 0
 
 
-def command_data(kind: str, args: argparse.Namespace) -> dict[str, Any]:
-    """The fields of the matching event."""
+def command_data(kind: str, args: argparse.Namespace, context: Context) -> dict[str, Any]:
+    """The fields of the matching event. Raises BadInput for a budget that is none."""
     data: dict[str, Any] = {}
     if kind in ("steer", "answer"):
         data["text"] = args.text
@@ -73,7 +73,21 @@ def command_data(kind: str, args: argparse.Namespace) -> dict[str, Any]:
         data["step"] = args.step
     if kind in ("approve", "reject"):
         data["scope"] = "run" if args.for_run else "once"
+    if kind == "budget":
+        data["limits"] = _limits(args, context)
     return data
+
+
+def _limits(args: argparse.Namespace, context: Context) -> dict[str, float | None]:
+    """The limits that are named, in the units of the event."""
+    from planner_app.cli.delegate import budget_settings
+
+    flags = [flag for flag in budget_settings(args) if flag.value is not None]
+    if not flags:
+        raise BadInput("no limit is named", f"for example: planner budget {args.run} --max-usd 5")
+    limits = context.settings(flags).budget.limits().model_dump()
+    names = [flag.key.removeprefix("budget.").replace("minutes", "seconds") for flag in flags]
+    return {name: limits[name] for name in names}
 
 
 def reply_data(
@@ -173,6 +187,7 @@ _PAST = {
     "answer": "answered",
     "approve": "approved",
     "reject": "rejected",
+    "budget": "its budget is set",
 }
 
 

@@ -12,8 +12,8 @@ from planner_app.domain.errors import BadInput
 
 PROMISED = {
     "run", "continue", "tasks", "find", "artifacts", "show", "watch", "cancel", "pause", "resume",
-    "interrupt", "retry", "steer", "answer", "approve", "reject", "replay", "worker", "sandbox",
-    "web", "models", "doctor", "config",
+    "interrupt", "retry", "steer", "answer", "approve", "reject", "budget", "replay", "worker",
+    "sandbox", "web", "models", "doctor", "config",
 }  # fmt: skip
 RUN_FLAGS = {
     "--background", "--file", "--dir", "--team", "--planner", "--executor", "--checker",

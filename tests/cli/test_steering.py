@@ -132,3 +132,20 @@ def test_a_reply_that_fits_no_question_is_refused_at_once(typed) -> None:
 def test_a_message_says_who_reads_it(typed) -> None:
     typed("pause", "last")
     assert "goes to the planner" in typed("steer", "last", "in metres").stdout
+
+
+@pytest.mark.usefixtures("waiting")
+def test_what_a_run_may_spend_is_set_while_it_goes_on(typed) -> None:
+    done = typed("budget", "last", "--max-usd", "5", "--max-minutes", "1h", "--max-calls", "none")
+    assert (done.returncode, done.stdout.split(": ")[1].strip()) == (0, "waits for you")
+    budget = json.loads(typed("show", "last", "--json").stdout)["budget"]
+    assert (budget["usd"], budget["seconds"], budget["calls"]) == (5, 3600, None)
+    assert budget["actions"] == 100, "what is not named stays"
+    for words, said in [
+        ([], "no limit is named"),
+        (["--max-usd", "-1"], "--max-usd cannot be '-1'"),
+        (["--max-calls", "0"], "--max-calls cannot be '0'"),
+    ]:
+        refused = typed("budget", "last", *words)
+        assert refused.returncode == 2
+        assert said in refused.stderr
