@@ -79,7 +79,7 @@ class Names:
         """The keys themselves; empty when any object will do."""
         options = "|".join(map(re.escape, known))
         self._word = re.compile(rf"(?<!\w)(?:{options})(?!\w)", re.IGNORECASE) if known else None
-        after = rf"(?:[\s,}}\]]*+[\"'](?:{options})|[ \t,}}\]]*+(?:{options}))[\"']\s*:"
+        after = rf"(?:[\s,}}\]]*+[\"'](?:{options})|[ \t,}}\]]*+(?:{options}))[\"']{{1,2}}\s*:"
         self._goes_on = re.compile(after) if known else None
         self._colon = re.compile(r"(?:###)?[\"'\u201d\u2019\uff02]?\s{0,99}[:=\uff1a]")
 

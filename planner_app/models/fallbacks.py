@@ -113,8 +113,8 @@ def repaired_value(source: str) -> JsonValue:
 
 _STRUCTURE = r"[\s\"'`\u201c\u201d\u2018\u2019{}\[\],:]*+"
 _GAP = re.compile(_STRUCTURE)
-_EMPTY = re.compile(r"[\s{}\[\],:]*+(?:\"\"|'')")
-_QUOTE_MARKS = "\"'`\u201c\u201d\u2018\u2019"
+_EMPTY = re.compile(r"[\s{}\[\],:]*+(?<![\"'])(?:\"\"|'')")
+_QUOTE_MARKS = frozenset("\"'`\u201c\u201d\u2018\u2019")
 _BARE = re.compile(r"[^\"'`\\{}\[\]()<>=+*|&$%;\u201c\u201d\u2018\u2019]*")
 _EMPTIES = re.compile(r"(?<!\\)(?:\"\"|'')")
 _AFTER_NUMBER = re.compile(r"(?![\w.%])(?!,\d{3}(?!\d))")
@@ -124,7 +124,7 @@ _AFTER_KEY = re.compile(r"\s*+[\"'`\u201d\u2019]?\s*+:")
 class _Part(NamedTuple):
     """A step through a value."""
 
-    kind: Literal["open", "close", "key", "leaf"]
+    kind: Literal["open", "close", "key", "leaf", "item"]
     value: JsonValue = None
 
 
@@ -141,6 +141,8 @@ def _faithful(source: str, value: JsonValue) -> bool:
         if place is None or not _brackets_are(source[at : place[0]], opens, closes):
             return False
         if part.kind == "key" and not _AFTER_KEY.match(source, place[1]):
+            return False
+        if part.kind == "item" and _begins_no_string(source, *place):
             return False
         at, opens, closes = place[1], 0, 0
         empty += part.value == ""
@@ -177,8 +179,9 @@ def _stands_whole(source: str, start: int, text: str, leaf: JsonValue) -> bool:
     if "\n" in text or text.isspace() or text.rstrip().endswith(","):
         return False
     quote = source[start - 1 : start]
-    if quote and quote in _QUOTE_MARKS:
-        return quote not in text.replace("\\" + quote, "")
+    if quote in _QUOTE_MARKS:
+        closed = source[start + len(text) : start + len(text) + 1] in _QUOTE_MARKS
+        return quote not in text.replace("\\" + quote, "") and (closed or '"' not in text)
     return ".." not in text and text not in WORDS and _BARE.fullmatch(text) is not None
 
 
@@ -192,9 +195,15 @@ def _spellings(leaf: JsonValue) -> tuple[str, ...]:
     return (json.dumps(leaf),)
 
 
-def _parts(value: JsonValue) -> Iterator[_Part]:
+def _begins_no_string(source: str, start: int, end: int) -> bool:
+    """Whether words have a quote behind them and none before: what stands before them, up to a
+    comma, may be the beginning of the same string."""
+    return source[end : end + 1] in _QUOTE_MARKS and source[start - 1] not in _QUOTE_MARKS
+
+
+def _parts(value: JsonValue, inside: Literal["leaf", "item"] = "leaf") -> Iterator[_Part]:
     if not isinstance(value, (dict, list)):
-        yield _Part("leaf", value)
+        yield _Part(inside, value)
         return
     yield _Part("open")
     if isinstance(value, dict):
@@ -203,7 +212,7 @@ def _parts(value: JsonValue) -> Iterator[_Part]:
             yield from _parts(item)
     else:
         for item in value:
-            yield from _parts(item)
+            yield from _parts(item, "item")
     yield _Part("close")
 
 

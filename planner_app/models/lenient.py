@@ -7,6 +7,8 @@ One pass from a position, no backtracking, nothing executed. Where a reading wou
 from __future__ import annotations
 
 import re
+import sys
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -48,6 +50,7 @@ class Reading:
 class _State:
     truncated: bool = False
     duplicates: bool = False
+    python: bool = False
     reached: int = field(default=0)
 
 
@@ -103,6 +106,8 @@ _ESCAPES = {
     '"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",
     "'": "'", "`": "`",
 }  # fmt: skip
+_PYTHON_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})|\\U([0-9a-fA-F]{8})")
+"""What Python prints where JSON has `\\u`; JSON's own strings do not stand in single quotes."""
 _HEX4 = re.compile(r"[0-9a-fA-F]{4}")
 _CLOSING_FENCE = re.compile(r"\n[ \t]*```\s*\Z")
 _VALUE_FENCE = re.compile(r"```[\w+-]*[ \t]*\n")
@@ -113,6 +118,10 @@ class _Missing:
 
 
 _MISSING = _Missing()
+
+
+def _is_unit(mark: str) -> bool:
+    return mark in "%\uff05\u2030\u00b0" or unicodedata.category(mark) == "Sc"
 
 
 class LenientReader:
@@ -259,6 +268,7 @@ class LenientReader:
 
     def _string(self, at: int) -> tuple[str, int]:
         text, quote = self.text, self.text[at]
+        self.state.python = self.state.python or quote == "'"
         for triple in ('"""', "'''"):
             if text.startswith(triple, at):
                 return self._triple(at + 3, triple)
@@ -369,6 +379,10 @@ class LenientReader:
                 code = 0x10000 + ((code - 0xD800) << 10) + int(low.group(), 16) - 0xDC00
                 end = low.end()
             return chr(code), end
+        if self.state.python and (written := _PYTHON_ESCAPE.match(self.text, slash)):
+            code = int(written.group(1) or written.group(2), 16)
+            if code <= sys.maxunicode:
+                return chr(code), written.end()
         return _ESCAPES.get(mark, "\\" + mark), slash + 2
 
     def _scalar(self, at: int) -> tuple[JsonValue | _Missing, int]:
@@ -379,7 +393,12 @@ class LenientReader:
         odd = _NOT_FINITE.match(text, at)
         if odd is not None:
             return None, odd.end()
+        if text[at] in "+-." and self._ends(at + 1):
+            self.state.truncated = True
+            return _MISSING, at + 1
         word = _WORD.match(text, at)
+        if _is_unit(text[at]):
+            raise LenientError("ambiguous", f"{text[at : at + 8]!r} is not a plain number", at)
         if word is None:
             raise self._fail("a value was expected", at)
         end = word.end()
@@ -405,7 +424,7 @@ class LenientReader:
             shown = text[at : end + 8].split("\n")[0]
             raise LenientError("ambiguous", f"{shown!r} is not a plain number", end)
         beyond = self._skip(end)
-        if beyond < self.size and beyond > end and text[beyond] in "%\u20ac$\u2030":
+        if beyond < self.size and beyond > end and _is_unit(text[beyond]):
             raise LenientError("ambiguous", f"{text[at : beyond + 1]!r} is not a plain number", end)
         if any(mark in digits for mark in ".eE"):
             return float(digits), end

@@ -79,6 +79,7 @@ _CLOSE_THINK = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _LATER_THINK = re.compile(
     r"^[ \t]*<(think|thinking)>.*?(?:</\1>|\Z)", re.DOTALL | re.MULTILINE | re.IGNORECASE
 )
+_THINK_TAG = re.compile(r"</think(?:ing)?>|^[ \t]*<think(?:ing)?>", re.MULTILINE | re.IGNORECASE)
 _TAG_STARTS = frozenset("<[\u25c1")
 _ANSWER = "<answer>"
 _ANSWER_TAGS = re.compile(r"</?answer>")
@@ -101,6 +102,9 @@ class _Search(Generic[Model]):
             raise StructuredError("empty", "the reply is empty", flags=frozenset(self.flags))
         parts = [body]
         opens = body.rfind(_ANSWER)
+        if opens >= 0:
+            start, end = _first_object(body)
+            opens = -1 if start < opens < end else opens
         if opens >= 0:
             inside = body[opens + len(_ANSWER) :].partition("</answer>")[0]
             parts = [body, inside] if body.lstrip()[:1] in "{[" else [inside, body]
@@ -132,7 +136,9 @@ class _Search(Generic[Model]):
             if split.unclosed:
                 self.flags.add("truncated")
             text = split.text
-        end = _end_of_first_object(text)
+        start, end = _first_object(text)
+        if _THINK_TAG.search(text, 0, start):
+            end = 0
         first, (rest, removed) = text[:end], _LATER_THINK.subn("", text[end:])
         if removed:
             self.flags.add("think")
@@ -143,7 +149,10 @@ class _Search(Generic[Model]):
         return first + rest
 
     def _part(self, text: str, depth: int) -> Parsed[Model]:
-        text = self._opened(text)
+        opened = self._opened(text)
+        if opened is not text and "}" not in text and (parsed := self._yaml(text)):
+            return parsed  # no brace was left out: its keys stand in quotes
+        text = opened
         found = find_values(text, self.names)
         error = StructuredError(
             "no_object", "the reply holds no JSON object", flags=frozenset(self.flags)
@@ -171,6 +180,10 @@ class _Search(Generic[Model]):
         )
         if parsed is not None:
             return parsed
+        if error.kind == "no_object" and text.rfind("{") > text.rfind("}"):
+            error = StructuredError(
+                "schema", "the reply is cut off", flags=frozenset({*self.flags, "truncated"})
+            )
         raise error
 
     def _opened(self, text: str) -> str:
@@ -216,7 +229,8 @@ class _Search(Generic[Model]):
         return Parsed(made.value, made.flags.union(self.flags, extra))
 
     def _schema_error(self, problem: FitError, item: Candidate) -> StructuredError:
-        flags = self.flags | ({"truncated"} if item.truncated else set())
+        seen = {"truncated": item.truncated, "dup_keys": item.dup_keys}
+        flags = self.flags.union(name for name, holds in seen.items() if holds)
         what = "the reply is cut off" if item.truncated else "the reply does not fit the schema"
         return StructuredError("schema", f"{what}: {problem}", problem.problems, frozenset(flags))
 
@@ -228,7 +242,8 @@ class _Search(Generic[Model]):
         end = max(text.rfind("}"), text.rfind("]")) + 1
         source = text[item.start : end]
         still_open = _brackets_open(source)
-        if item.reason == "syntax" and source and still_open >= 0:
+        more = self.names.found_in(text[end:]).keys
+        if item.reason == "syntax" and source and still_open >= 0 and not more:
             for stage in (literal_value, repaired_value):
                 value = stage(source)
                 if value is not None and self._has_all_keys(value):
@@ -306,13 +321,15 @@ def _without_invisible(text: str) -> str:
     return text if text.isascii() else _INVISIBLE.sub(cleaned, text)
 
 
-def _end_of_first_object(text: str) -> int:
-    """Position after the first object, if it is JSON; else 0. Tags inside it are text."""
+def _first_object(text: str) -> tuple[int, int]:
+    """Where the first object begins and ends, if it is JSON; else it has no length. Tags inside
+    it are text."""
+    start = max(0, text.find("{"))
     try:
-        _, end = StrictDecoder().decode(text, max(0, text.find("{")))
+        _, end = StrictDecoder().decode(text, start)
     except ValueError:
-        return 0
-    return end
+        return 0, 0
+    return start, end
 
 
 def _brackets_open(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -292,6 +293,22 @@ def test_valid_json_is_read_as_it_is_wherever_it_stands(
 ) -> None:
     raw = f"{prose}\n```json\n{json.dumps({'data': value}, indent=indent)}\n```\n{prose}"
     assert parse(raw, Anything).value.data == value
+
+
+printed = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text("ab \"'\\\n\xa0\x1b\u00e9\U000e0041,:{}[]#"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab \xad"), inner),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200)
+@given(printed, st.sampled_from([str, ascii]))
+def test_what_python_prints_is_read_as_it_is(value: JsonValue, how: Callable[[Any], str]) -> None:
+    assert parse(f"So: {how({'data': value})}", Anything).value.data == value
 
 
 words = st.text(alphabet="abc XYZ", min_size=1, max_size=8).map(str.strip).filter(bool)
