@@ -23,11 +23,12 @@ from planner_app.engine.live import LiveText
 from planner_app.engine.model_calls import ModelCalls
 from planner_app.engine.outcomes import Outcomes
 from planner_app.engine.patience import outlast
+from planner_app.engine.requests import CallParts
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.services import Services
 from planner_app.engine.sessions import Sessions
 from planner_app.engine.tool_calls import ToolCalls
-from planner_app.models.port import ModelSpec
+from planner_app.models.port import ModelClient, ModelSpec
 from planner_app.models.price_table import withdrawal
 from planner_app.sandbox.session import GuestModule
 
@@ -44,6 +45,7 @@ class Crew:
     models: dict[str, str]
     """Role to model, as far as the task left it open."""
     prices: dict[str, list[float] | None]
+    """Model to US dollars for a million tokens sent and received; None: unknown."""
     profiles: dict[str, str]
     warnings: tuple[str, ...]
     """What a reader of the trace should know of the models: one is soon withdrawn."""
@@ -83,34 +85,29 @@ async def assemble(log: RunLog, services: Services) -> Crew:
     )
     live = LiveText(services.live, state.run_id)
     outcomes = Outcomes(log, sessions, around)
-    calls = ModelCalls(
-        log,
-        client,
-        spec_for,
-        around,
-        FurtherCalls(log, outcomes, around, services.settings.thinking),
-        live,
-        services.scrub,
-        services.daily,
-        services.deadline,
-        services.limiter,
-        fallback,
-    )
+    further = FurtherCalls(log, outcomes, around, services.settings.thinking)
+    parts = CallParts(log, client, spec_for, around, services.scrub, further)
+    calls = ModelCalls(parts, live, services.daily, services.deadline, services.limiter, fallback)
     actions = Actions(log, sessions, live, limits.action_seconds, services.scrub)
     specs = {role: spec_for(role) for role in ROLES}
-    prices = {spec.name: client.price(spec) for spec in specs.values()}
     return Crew(
         calls=calls,
         actions=actions,
         sessions=sessions,
         models=models,
-        prices={
-            name: None if p is None else [p.input_usd_per_mtok, p.output_usd_per_mtok]
-            for name, p in prices.items()
-        },
+        prices=_prices(client, specs.values()),
         profiles={role: client.profile(spec).family for role, spec in specs.items()},
         warnings=_withdrawals(specs.values()),
     )
+
+
+def _prices(client: ModelClient, specs: Iterable[ModelSpec]) -> dict[str, list[float] | None]:
+    """Model to US dollars for a million tokens sent and received; None: unknown."""
+    known = {spec.name: client.price(spec) for spec in specs}
+    return {
+        name: None if price is None else [price.input_usd_per_mtok, price.output_usd_per_mtok]
+        for name, price in known.items()
+    }
 
 
 def _withdrawals(specs: Iterable[ModelSpec]) -> tuple[str, ...]:

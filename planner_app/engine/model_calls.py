@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from planner_app.agents.forms import native_schema
-from planner_app.agents.turn import Surroundings
 from planner_app.domain.budget import Shortage, Which, shortage
 from planner_app.domain.catalogue import (
     BETTERS,
@@ -24,20 +23,16 @@ from planner_app.domain.move_changes import over_budget
 from planner_app.domain.move_types import CallModel
 from planner_app.domain.state import RunState
 from planner_app.engine.daily import DailyBudget
-from planner_app.engine.further_calls import FurtherCalls
 from planner_app.engine.live import LiveStream, LiveText
-from planner_app.engine.requests import Prepared, Requests, narrower
-from planner_app.engine.run_log import RunLog
+from planner_app.engine.requests import CallParts, Prepared, Requests, narrower
 from planner_app.models.language import guess_language, language_share
 from planner_app.models.limiter import Limiter
 from planner_app.models.port import (
     Delta,
     Message,
-    ModelClient,
     ModelError,
     ModelReply,
     ModelRequest,
-    ModelSpec,
     Profile,
     ReplyKey,
     Usage,
@@ -55,25 +50,20 @@ class ModelCalls:
 
     def __init__(
         self,
-        log: RunLog,
-        client: ModelClient,
-        spec_for: Callable[[Role], ModelSpec],
-        around: Surroundings,
-        further: FurtherCalls,
+        parts: CallParts,
         live: LiveText,
-        scrub: Callable[[str], str],
         daily: DailyBudget,
         deadline_for: Callable[[str], float | None],
         limiter: Limiter,
         fallback: Callable[[Role], str | None],
     ) -> None:
-        self._log = log
-        self._client = client
-        self._requests = Requests(log, client, spec_for, around, scrub, further)
-        self._around = around
-        self._further = further
+        self._log = parts.log
+        self._client = parts.client
+        self._requests = Requests(parts)
+        self._around = parts.around
+        self._further = parts.further
+        self._scrub = parts.scrub
         self._live = live
-        self._scrub = scrub
         self._daily = daily
         self._deadline_for = deadline_for
         self._limiter = limiter

@@ -50,24 +50,30 @@ class Prepared:
     """The events of the person's messages that it tells for the first time."""
 
 
+@dataclass(frozen=True, slots=True)
+class CallParts:
+    """What the model calls of one run are made with, from the request to the reading of replies."""
+
+    log: RunLog
+    client: ModelClient
+    spec_for: Callable[[Role], ModelSpec]
+    """How a role's model is reached now."""
+    around: Surroundings
+    scrub: Callable[[str], str]
+    """Takes secrets out of a text."""
+    further: FurtherCalls
+
+
 class Requests:
     """Prepares the requests of one run."""
 
-    def __init__(
-        self,
-        log: RunLog,
-        client: ModelClient,
-        spec_for: Callable[[Role], ModelSpec],
-        around: Surroundings,
-        scrub: Callable[[str], str],
-        further: FurtherCalls,
-    ) -> None:
-        self._log = log
-        self._client = client
-        self._spec_for = spec_for
-        self._around = around
-        self._scrub = scrub
-        self._further = further
+    def __init__(self, parts: CallParts) -> None:
+        self._log = parts.log
+        self._client = parts.client
+        self._spec_for = parts.spec_for
+        self._around = parts.around
+        self._scrub = parts.scrub
+        self._further = parts.further
 
     def prepare(self, move: CallModel) -> Prepared:
         """The request as the state of this moment makes it."""
@@ -84,12 +90,13 @@ class Requests:
 
         turn = self._turn(move, profile, compact=False)
         messages = self._whole(turn)
-        if count(messages) > room and move.purpose != "commit":
+        prompt = count(messages)
+        if prompt > room and move.purpose != "commit":
             if state.conversations.get(turn.conversation):
                 turn = self._turn(move, profile, compact=True)
             turn = replace(turn, messages=shortened(turn.messages, room, count), restart=True)
             messages = turn.messages
-        prompt = count(messages)
+            prompt = count(messages)
         price = self._client.price(spec)
         longest = _paid_for(state, move, price, prompt, longest)
         usd = None if price is None else price.worst_case(prompt, longest)
