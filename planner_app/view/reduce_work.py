@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from planner_app.view import fields, figures, thoughts
@@ -96,9 +96,8 @@ def model_finished(view: RunView, event: Event) -> RunView:
     details = _details(data)
     view = _paid(view, price, tokens, calls=1)
     waiting = find_open(view, event, "model")
-    view = _close(
-        view, event, "model", "ok", head, bodies, tuple(facts), notes, fields.real(data, "ms")
-    )
+    ms = fields.real(data, "ms")
+    view = _close(view, event, "ok", head=head, bodies=bodies, facts=facts, notes=notes, ms=ms)
     if waiting is None:
         return view
     return put(view, waiting.index, replace(view.timeline[waiting.index], details=details))
@@ -147,7 +146,7 @@ def model_failed(view: RunView, event: Event) -> RunView:
     note = f"{fields.text(data, 'kind')}: {message}"
     if spare := fields.text(data, "next_model"):
         note += f"; {one_line(spare)} takes over"
-    return _close(view, event, "model", "bad", message[:HEAD], (), (), (note,), None)
+    return _close(view, event, "bad", head=message[:HEAD], notes=(note,))
 
 
 def action_started(view: RunView, event: Event) -> RunView:
@@ -195,9 +194,9 @@ def action_finished(view: RunView, event: Event) -> RunView:
     ms = fields.real(data, "ms")
     waiting = find_open(view, event, "action")
     if waiting is None or not waiting.name or not (bodies or notes):
-        return _close(view, event, "action", state, head, bodies, (), tuple(notes), ms)
+        return _close(view, event, state, head=head, bodies=bodies, notes=notes, ms=ms)
     # What it called stands between its code and what came of it.
-    view = _close(view, event, "action", state, head, (), (), (), ms)
+    view = _close(view, event, state, head=head, ms=ms)
     title = f"{view.timeline[waiting.index].title} output"
     entry = entry_of(event, "output", title, state=state, bodies=bodies, notes=tuple(notes))
     return add(view, replace(entry, actor="executor"))
@@ -250,10 +249,8 @@ def tool_finished(view: RunView, event: Event) -> RunView:
     summary = one_line(fields.text(data, "summary"))
     bodies = (Body("result", event.blobs["result"], summary),) if "result" in event.blobs else ()
     notes = (summary,) if summary else ()
-    name = one_line(fields.text(data, "name"))
-    view = _close(
-        view, event, "tool", "ok", "", bodies, facts, notes, fields.real(data, "ms"), name
-    )
+    ms, name = fields.real(data, "ms"), one_line(fields.text(data, "name"))
+    view = _close(view, event, "ok", name, bodies=bodies, facts=facts, notes=notes, ms=ms)
     return _doing(view, event.step_id, "running code")
 
 
@@ -261,8 +258,8 @@ def tool_failed(view: RunView, event: Event) -> RunView:
     """The tool did not return a result."""
     data = event.data
     note = f"{fields.text(data, 'kind')}: {one_line(fields.text(data, 'message'))}"
-    name = one_line(fields.text(data, "name"))
-    view = _close(view, event, "tool", "bad", "", (), (), (note,), fields.real(data, "ms"), name)
+    ms, name = fields.real(data, "ms"), one_line(fields.text(data, "name"))
+    view = _close(view, event, "bad", name, notes=(note,), ms=ms)
     return _doing(view, event.step_id, "running code")
 
 
@@ -273,25 +270,29 @@ def orphaned(view: RunView, event: Event) -> RunView:
     waiting = find_open(view, event, family)
     if family == "model" and waiting is not None:
         view = _paid(view, waiting.usd, waiting.tokens, calls=1)
-    return _close(view, event, family, "warn", "", (), (), (note,), None)
+    return _close(view, event, "warn", notes=(note,))
 
 
 def _close(
     view: RunView,
     event: Event,
-    family: str,
     state: State,
-    head: str,
-    bodies: tuple[Body, ...],
-    facts: tuple[str, ...],
-    notes: tuple[str, ...],
-    ms: float | None,
     name: str = "",
+    *,
+    head: str = "",
+    bodies: Sequence[Body] = (),
+    facts: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    ms: float | None = None,
 ) -> RunView:
+    """A move is over: its entry tells how. `name`: of a tool. `ms` None: as long as it was open."""
+    family = event.type.partition(".")[0]
     waiting = find_open(view, event, family, name)
     if waiting is None:
         title = name or f"{family} without a beginning"
-        entry = entry_of(event, "note", title, state=state, head=head, bodies=bodies, notes=notes)
+        entry = entry_of(
+            event, "note", title, state=state, head=head, bodies=tuple(bodies), notes=tuple(notes)
+        )
         return add(view, entry)
     entry = view.timeline[waiting.index]
     entry = replace(
@@ -300,7 +301,7 @@ def _close(
         last_seq=event.seq,
         head=head if head and family == "model" else entry.head,
         bodies=(*entry.bodies, *bodies),
-        facts=facts if family == "model" else (*entry.facts, *facts),
+        facts=tuple(facts) if family == "model" else (*entry.facts, *facts),
         notes=(*entry.notes, *notes),
         ms=ms if ms is not None else (event.at - waiting.at).total_seconds() * 1000,
     )
