@@ -335,6 +335,9 @@ class ApproveSettings(_Section):
     """When a person is asked before something happens."""
 
     mode: ApproveMode = "outside"
+    answer_minutes: MinutesLimit = 15.0
+    """How long a question waits before its default stands; None: for ever. Leave is always waited
+    for."""
 
 
 class AttachmentSettings(_Section):

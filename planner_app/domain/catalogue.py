@@ -78,6 +78,8 @@ class RunCreated(EventData):
     """As many as the event can hold; `run.attached` right behind it tells of the others."""
     budget: BudgetLimits = Field(default_factory=BudgetLimits)
     approve: Literal["never", "outside", "plan", "actions"] = "outside"
+    answer_seconds: float | None = 900.0
+    """How long a question waits for its answer before the default stands; None: for ever."""
     net: str = "open"
     """`open`, `seen`, `off`, or host names with commas between."""
     sandbox: Literal["docker", "unsafe-host"] = "docker"

@@ -22,8 +22,6 @@ from planner_app.domain.sizes import brief, cut
 from planner_app.domain.state import RunState
 
 MAX_REPLANS = 3
-QUESTION_SECONDS = 900
-"""How long a question about the task waits before its default stands."""
 MAX_QUESTIONS = 8
 """In one batch."""
 QUESTIONS_BYTES = 12_000
@@ -41,8 +39,8 @@ def ask(
 ) -> EventDraft:
     """A question to the person; what has a default has a deadline, other permissions have none."""
     deadline = None
-    if kind in {"clarify", "review", "ask_user", "budget"}:
-        deadline = (now + timedelta(seconds=QUESTION_SECONDS)).isoformat()
+    if kind in {"clarify", "review", "ask_user", "budget"} and state.answer_seconds is not None:
+        deadline = (now + timedelta(seconds=state.answer_seconds)).isoformat()
     asked = questions[:MAX_QUESTIONS]
     share = QUESTIONS_BYTES // (5 * max(1, len(asked)))
     return QuestionAsked(

@@ -274,6 +274,7 @@ class RunState(_Frozen):
     attachments: tuple[Attachment, ...] = ()
     budget: BudgetLimits = Field(default_factory=BudgetLimits)
     approve: Literal["never", "outside", "plan", "actions"] = "outside"
+    answer_seconds: float | None = 900.0
     net: str = "open"
     sandbox: Literal["docker", "unsafe-host"] = "docker"
     limits: dict[str, float] = Field(default_factory=dict)

@@ -119,6 +119,7 @@ def submit(
     parts.blobs["text"] = history.put_blob(scrubbed.encode())
     task_id = earlier.task_id if earlier else new_id("t")
     known_team = settings.teams.get(team)
+    minutes = settings.approve.answer_minutes
     created = RunCreated(
         task_id=task_id,
         text=scrubbed[:_HEAD],
@@ -130,6 +131,7 @@ def submit(
         attachments=parts.attached,
         budget=budget,
         approve=wanted.approve or settings.approve.mode,
+        answer_seconds=None if minutes is None else minutes * 60,
         net=net or (earlier.net if earlier else settings.net.policy_for(bool(parts.attached))),
         sandbox=wanted.sandbox or settings.sandbox.kind,
         limits=limits,

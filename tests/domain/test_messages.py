@@ -3,7 +3,7 @@
 import pytest
 
 from planner_app.domain.catalogue import BudgetLimits, UserAnswered, UserRejected, UserSteered
-from planner_app.domain.move_changes import QUESTION_SECONDS, ask
+from planner_app.domain.move_changes import ask
 from planner_app.domain.plan import Question
 from tests.domain.story import Story
 
@@ -87,7 +87,7 @@ def test_an_answer_after_its_deadline_still_reaches_the_step_that_asked() -> Non
     story.start("action a")
     question = Question(text="which?", default="both")
     story.append(ask(story.state, "ask_user", [question], story.now, "a", 1))
-    story.acts("a", status="ended").wait(QUESTION_SECONDS)
+    story.acts("a", status="ended").wait(900)
     story.say(UserAnswered(text="the red one", question_id="q1"))
     assert "the red one" in outbox(story, "a")[-1]
 

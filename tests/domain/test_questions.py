@@ -16,7 +16,7 @@ from planner_app.domain.catalogue import (
     UserPaused,
     UserRejected,
 )
-from planner_app.domain.move_changes import QUESTION_SECONDS, ask
+from planner_app.domain.move_changes import ask
 from planner_app.domain.plan import Question
 from planner_app.domain.state import Attempt
 from tests.domain.story import Story
@@ -61,8 +61,8 @@ def test_the_answer_is_the_next_message_of_the_step_that_asked() -> None:
 def test_without_an_answer_the_default_stands_after_its_deadline() -> None:
     story = asking().report("b")
     asked = story.now
-    assert story.wakes == asked + timedelta(seconds=QUESTION_SECONDS)
-    story.wait(QUESTION_SECONDS)
+    assert story.wakes == asked + timedelta(seconds=900)
+    story.wait(900)
     assert "which one? -> both" in attempt_of(story, "a").outbox[-1].text
     assert story.due == ["act a"]
 
