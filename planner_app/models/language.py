@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
 from typing import Literal
 
 Script = Literal[
@@ -21,11 +22,17 @@ MIN_UNITS = 20
 _QUOTED_LINES = 200
 """Of what a text may quote: each is looked for in the whole text."""
 
+_WHOLE_LINE = 5
+"""Units of a line of the task that has a language of its own."""
+
 ENFORCED_SHARE = 0.95
 """Plans, reports and answers below this share are translated once."""
 
 _RANGES: tuple[tuple[Script, str], ...] = (
-    ("latin", "A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff"),
+    (
+        "latin",
+        "A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff\uff21-\uff3a\uff41-\uff5a",
+    ),
     ("han", "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"),
     ("kana", "\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"),
     ("hangul", "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"),
@@ -47,11 +54,13 @@ _UNITS = re.compile(
     )
     + r"|(?P<other>[^\W\d_]+)"
 )
+_ADDRESS = r"(?:(?:https?|ftp)://|www\.)[^\s<>)\]\u3000-\u303f\uff00-\uff5e]+"
 _NOT_PROSE = re.compile(
-    r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`"
+    r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|``[^\n]{1,400}?``|`[^`\n]*`"
     r"|\$\$.{1,4000}?\$\$|\$(?!\s)[^$\n]{1,400}(?<!\s)\$(?!\d)"
     r"|\\\((?:(?!\\\().){1,1000}?\\\)|\\\[(?:(?!\\\[).){1,4000}?\\\]"
-    r"|(?:https?|ftp)://\S+|www\.\S+"
+    r"|\\begin\{(\w{1,20}\*?)\}.{1,4000}?\\end\{\1\}"
+    rf"|{_ADDRESS}"
     r"|^[ \t]*>[^\n]*$"
     r"|\"[^\"\n]{1,400}\"|\u201c[^\u201d\n]{1,400}\u201d|\u201e[^\u201c\n]{1,400}\u201c"
     r"|\u00ab[^\u00bb\n]{1,400}\u00bb|\u300c[^\u300d\n]{1,400}\u300d|\u300e[^\u300f\n]{1,400}\u300f",
@@ -143,11 +152,12 @@ _ASKED = (
 def target_language(task: str) -> str | None:
     """The language that what answers a task should have: the task's own.
 
-    None when it cannot be told, or when the task asks for a language of another script ("answer
-    in Chinese"): then the person's wish is not ours to correct.
+    None when it cannot be told, as where a line of it is in another script than the whole (a
+    question about a foreign text), or when the task asks for a language of another script
+    ("answer in Chinese"): then the person's wish is not ours to correct.
     """
     own = guess_language(task)
-    if own is None:
+    if own is None or any(not scripts_of(own) & scripts for scripts in _scripts_of_lines(task)):
         return None
     for tag, names in _CALLED.items():
         other = scripts_of(tag) != scripts_of(own)
@@ -156,9 +166,16 @@ def target_language(task: str) -> str | None:
     return own
 
 
+def _scripts_of_lines(task: str) -> Iterator[frozenset[Script]]:
+    """The scripts of those lines that say something."""
+    for line in _NOT_PROSE.sub(" ", task).splitlines():
+        if count_units(line).total() >= _WHOLE_LINE and (language := guess_language(line)):
+            yield scripts_of(language)
+
+
 _FACTS = re.compile(
-    r"(?P<url>(?:https?|ftp)://[^\s)>\]\u3000-\u303f\uff00-\uff5e]+)|(?P<mark>\[\d+\])"
-    r"|(?P<number>\d+(?:[.,]\d+)*[%\uff05]?)"
+    rf"(?P<url>{_ADDRESS})|(?P<mark>\[\d+(?:\s*[-\u2013,;]\s*\d+)*\])"
+    r"|(?P<number>(?:(?<!\w)[-\u2212])?\d+(?:[.,]\d+)*[%\uff05]?)"
 )
 
 
@@ -169,5 +186,6 @@ def keeps_facts(original: str, translation: str) -> bool:
 
 def _facts(text: str) -> Counter[str]:
     facts = (found.group().rstrip(".,;:!?") for found in _FACTS.finditer(text))
-    # A digit is the same digit in full width.
-    return Counter(unicodedata.normalize("NFKC", fact) for fact in facts)
+    # A digit is the same digit in full width, a minus sign the same as a hyphen before it.
+    same = (unicodedata.normalize("NFKC", fact).replace("\u2212", "-") for fact in facts)
+    return Counter("".join(fact.split()) for fact in same)

@@ -21,14 +21,15 @@ _MARKER = re.compile(
 )
 """In lower case."""
 _STARTS = re.compile(
-    r"(?:\A|[\n\r]|[.!?\u2026]\s|[\u3002\uff01\uff1f])[ \t*_(\-]*(?:(?:but|so|or|and|oh|no) )?\Z"
+    r"(?:\A|[\n\r]|[.!?\u2026][\"'\u201d\u2019)\]*_]{0,4}\s|[\u3002\uff01\uff1f][\u201d\u2019\u300d\uff09]?)"
+    r"[\s*_(#\-]*(?:\d{1,3}[.)]\s+)?[*_(]*(?:(?:but|so|or|and|oh|no) )?\Z"
 )
 """What a sentence's first word stands behind."""
 _LOOKED_BACK = 60
 _ENDS = frozenset(".!?\u2026")
-_FENCED = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1|\Z)", re.DOTALL | re.MULTILINE)
+_FENCED = re.compile(r"^[ \t]*(`{3,}+|~{3,}+).*?(?:^[ \t]*\1|\Z)", re.DOTALL | re.MULTILINE)
 _INK = re.compile(r"[^\n]")
-_FIRST_WORD = re.compile(r"[^\s*_(\-]")
+_FIRST_WORD = re.compile(r"[^\s*_(#\-]")
 
 SHORT_THOUGHT_TOKENS = 150
 """A thought with fewer tokens than this is short."""

@@ -41,6 +41,9 @@ RESTLESS = " ".join(
         ("Use A. But wait. So actually no. But alternatively, B.", 1, 2),
         ("Use A.   ALTERNATIVELY, B. LET'S TRY A DIFFERENT one.", 2, 0),
         ("Use \u0130\u0130\u0130. Alternatively, B.", 1, 0),
+        ('It says "use B." Alternatively, C. (See above.) Instead, D.', 2, 0),
+        ("用甲。”或者用乙。 \u3000另一种方法。", 2, 0),
+        ("Use A.\n### Alternatively, B\n1. Instead, C\n2) Instead, D", 3, 0),
         # Words that only begin like a marker, or lack its comma.
         ("Use A. Instead of B, C. Alternativelyish. Waiter! Actual. Hmpf.", 0, 0),
         # What is quoted or is code was not thought.
@@ -48,6 +51,7 @@ RESTLESS = " ".join(
         ("> Alternatively, B.\n> Wait.", 0, 0),
         ("Use A.\n```python\n# c\nAlternatively, = 1\nwait\n```\nAlternatively, B.", 1, 0),
         ("Use A.\n~~~\nWait\nInstead, never closed", 0, 0),
+        ("Use A.\n````\n```\nwait\n```\nAlternatively, x\n````\nWait", 0, 1),
         # A marker at the very beginning turns away from nothing.
         ("Alternatively, A. Then B.", 0, 0),
         ("\n\n- Alternatively, A. Instead, B.", 1, 0),
@@ -144,7 +148,13 @@ CHINESE = "我们先来看这个问题的条件，然后一步一步地推导出
         (ENGLISH + " " + CHINESE, "en", pytest.approx(22 / 46)),
         ("too short", "en", None),
         (ENGLISH + "\n```python\n" + CHINESE + "\n```", "en", 1.0),
-        (ENGLISH + " https://例子.cn/" + CHINESE, "en", 1.0),
+        (ENGLISH + " https://例子.cn/" + CHINESE.replace("，", "/"), "en", 1.0),
+        # An address ends where Chinese goes on behind its own marks.
+        (f"{ENGLISH} www.a.org/x。{CHINESE}", "en", pytest.approx(22 / 46)),
+        (CHINESE + "\\begin{align}\nx &= \\text{where}\n\\end{align}", "zh", 1.0),
+        (CHINESE + "``let it = be``", "zh", 1.0),
+        ("Ｗｉｄｅ ｌｅｔｔｅｒｓ " * 10, "en", 1.0),
+        ("🎉👍🏽 " * 40, "en", None),
         (ENGLISH + " “" + CHINESE + "”", "en", 1.0),
         (ENGLISH + "\n> " + CHINESE, "en", 1.0),
         (ENGLISH + "\r\n> " + CHINESE + "\r\n", "en", 1.0),
@@ -205,6 +215,10 @@ def test_the_language_of_a_task_is_guessed_by_its_script(text: str, language: st
         ("この報告を英語で要約して下さい", None),
         ("Напиши отчёт на английском языке", None),
         ("2 + 2 = ?", None),
+        # A question about a text in another script.
+        ("请总结下面的文章：\n\n" + "The fox jumps over the dog. " * 9, None),
+        ("Summarise this article for me:\n" + "我们先来看这个问题的条件。" * 9, None),
+        ("请分析数据\ndata.csv\nhttps://a.org/x", "zh"),
     ],
 )
 def test_a_language_that_the_person_asks_for_is_not_corrected(
@@ -225,6 +239,12 @@ def test_a_language_that_the_person_asks_for_is_not_corrected(
         ("1,234.5", "1.234,5", False),
         ("no facts", "keine", True),
         ("three", "3", False),
+        ("-5 °C", "5 °C", False),
+        ("−5 °C", "-5 °C", True),
+        ("2010-2020", "2010 to 2020", True),
+        ("见 www.a.org/x。", "See www.a.org/y.", False),
+        ("a [3,4]", "a [3, 4]", True),
+        ("a [3, 4]", "a (3, 4)", False),
     ],
 )
 def test_facts_are_compared_as_they_are_written(
