@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypedDict
 
 from planner_app.domain.catalogue import Purpose, Role
 from planner_app.domain.events import EventDraft
@@ -50,6 +51,19 @@ class WakeAt:
 
 
 Move = Record | CallModel | RunAction | WakeAt
+
+
+class Where(TypedDict):
+    """Where a fact belongs, as its event says it."""
+
+    move_id: str
+    step_id: str | None
+    attempt: int | None
+
+
+def where(move: CallModel | RunAction) -> Where:
+    """Where the facts of a move belong."""
+    return {"move_id": move.id, "step_id": move.step_id, "attempt": move.attempt}
 
 
 def move_id(state: RunState, base: str) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from planner_app.agents.observation import observation_body, observation_text
 from planner_app.domain.catalogue import ActionFinished, ActionStarted, SessionLost
 from planner_app.domain.errors import PlannerError
-from planner_app.domain.events import EventDraft
 from planner_app.domain.loops import code_key, observation_key
 from planner_app.domain.move_steps import concluded
-from planner_app.domain.move_types import RunAction
+from planner_app.domain.move_types import RunAction, where
 from planner_app.engine.live import LiveText
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.sessions import Sessions
@@ -41,11 +39,6 @@ class Actions:
 
     async def perform(self, move: RunAction) -> None:
         """Run the action; afterwards its observation is in the log."""
-        where: dict[str, Any] = {
-            "move_id": move.id,
-            "step_id": move.step_id,
-            "attempt": move.attempt,
-        }
         code = self._log.read(move.code)
         try:
             session, lane = await self._sessions.get(move.step_id, move.attempt)
@@ -55,7 +48,7 @@ class Actions:
         await self._log.append(
             ActionStarted(
                 turn=move.turn, code_head=code[:HEAD_CHARS], timeout_s=self._seconds
-            ).draft(**where, actor="executor", blobs={"code": move.code})
+            ).draft(**where(move), actor="executor", blobs={"code": move.code})
         )
         lane.begin(move.turn, int(move.id.rsplit("/", 1)[1]), live=True)
         with self._live.stream(move.id) as stream:
@@ -68,7 +61,7 @@ class Actions:
                 # brought back, with the results of the calls that it had made.
                 await self._log.append(orphan(move.id, self._log.state.open[move.id], ENGINE_ENDED))
                 return
-            await self._record(move, code, result, where)
+            await self._record(move, code, result)
         await self._sessions.after_action(lane, result)
 
     async def _no_sandbox(self, move: RunAction, error: PlannerError) -> None:
@@ -78,9 +71,7 @@ class Actions:
         step = state.steps[move.step_id]
         await self._log.append(lost, *concluded(state, step, "failed", str(error)), durable=True)
 
-    async def _record(
-        self, move: RunAction, code: str, result: ActionResult, where: dict[str, Any]
-    ) -> None:
+    async def _record(self, move: RunAction, code: str, result: ActionResult) -> None:
         observation = self._scrub(observation_text(result, move.turn))
         body = self._scrub(observation_body(result))
         finished = ActionFinished(
@@ -101,7 +92,7 @@ class Actions:
             observation_key=observation_key(body),
         )
         blobs = await self._blobs(result, observation)
-        draft: EventDraft = finished.draft(**where, actor="executor", blobs=blobs)
+        draft = finished.draft(**where(move), actor="executor", blobs=blobs)
         await self._log.append(draft, durable=True)
 
     async def _blobs(self, result: ActionResult, observation: str) -> dict[str, str]:

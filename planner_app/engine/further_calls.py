@@ -23,7 +23,7 @@ from planner_app.domain.catalogue import (
     StepReported,
 )
 from planner_app.domain.events import MAX_DATA_BYTES, EventDraft
-from planner_app.domain.move_types import CallModel
+from planner_app.domain.move_types import CallModel, where
 from planner_app.domain.plan import MAX_RESULT_CHARS, Answer, Plan, Report, plan_problems
 from planner_app.domain.sizes import brief, json_bytes
 from planner_app.domain.state import Doubt
@@ -219,5 +219,4 @@ def _doubted(move: CallModel, kind: Any, purpose: Purpose, why: str) -> EventDra
 
 def _placed(draft: EventDraft, move: CallModel) -> EventDraft:
     """The fact as one of the move."""
-    where = {"move_id": move.id, "step_id": move.step_id, "attempt": move.attempt}
-    return draft.model_copy(update=where)
+    return draft.model_copy(update={**where(move)})

@@ -20,7 +20,7 @@ from planner_app.domain.catalogue import (
 )
 from planner_app.domain.events import EventDraft
 from planner_app.domain.move_changes import over_budget
-from planner_app.domain.move_types import CallModel
+from planner_app.domain.move_types import CallModel, where
 from planner_app.domain.state import RunState
 from planner_app.engine.daily import DailyBudget
 from planner_app.engine.live import LiveStream, LiveText
@@ -159,7 +159,7 @@ class ModelCalls:
             turn=move.turn,
             kind="budget",
             message=message,
-        ).draft(**_where(move))
+        ).draft(**where(move))
 
     async def _start_draft(self, move: CallModel, prepared: Prepared) -> EventDraft:
         turn = prepared.turn
@@ -183,7 +183,7 @@ class ModelCalls:
             params={"max_tokens": prepared.max_tokens},
             reserved_tokens=prepared.tokens,
             reserved_usd=prepared.usd,
-        ).draft(**_where(move), actor=move.role)
+        ).draft(**where(move), actor=move.role)
 
     # --- the call ----------------------------------------------------------------------------
 
@@ -232,7 +232,7 @@ class ModelCalls:
                 usage=_usage(error.usage) if error.usage is not None else ModelUsage(),
                 usd=error.cost.usd if error.cost is not None else 0.0,
             )
-            self._log.append_soon(retried.draft(**_where(move)))
+            self._log.append_soon(retried.draft(**where(move)))
 
         limiter = self._limiter
         return await complete_with_retry(
@@ -275,7 +275,7 @@ class ModelCalls:
             usd=error.cost.usd if error.cost is not None else 0.0,
             next_model=None if window else self._next_model(move, error),
             window=window,
-        ).draft(**_where(move))
+        ).draft(**where(move))
 
     def _next_model(self, move: CallModel, error: ModelError) -> str | None:
         """The model that takes over after one has failed for good; None: nobody does."""
@@ -321,12 +321,12 @@ class ModelCalls:
             first_token_ms=reply.first_token_ms,
             dropped_params=list(reply.dropped_params)[:20],
             thinking=thinking,
-        ).draft(**_where(move), actor=move.role, blobs=blobs)
+        ).draft(**where(move), actor=move.role, blobs=blobs)
         outcome = await self._further.read(move, reply, blobs["text"], thinking)
         # What holds for every call of a model is said once; `dropped_params` is in each.
         new = [line for line in reply.warnings[:5] if line not in self._warned]
         self._warned.update(new)
-        warnings = [NoteAdded(text=line[:500]).draft(**_where(move)) for line in new]
+        warnings = [NoteAdded(text=line[:500]).draft(**where(move)) for line in new]
         await self._log.append(finished, *warnings, *outcome, durable=True)
 
 
@@ -378,7 +378,3 @@ def _settled_already(state: RunState) -> bool:
 def _calls(state: RunState) -> list[str]:
     """The model calls under way."""
     return [move_id for move_id, move in state.open.items() if move.kind == "model"]
-
-
-def _where(move: CallModel) -> dict[str, Any]:
-    return {"move_id": move.id, "step_id": move.step_id, "attempt": move.attempt}

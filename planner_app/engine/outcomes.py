@@ -29,7 +29,7 @@ from planner_app.domain.catalogue import (
 from planner_app.domain.citations import find_quote, is_too_short
 from planner_app.domain.errors import PlannerError
 from planner_app.domain.events import EventDraft
-from planner_app.domain.move_types import CallModel
+from planner_app.domain.move_types import CallModel, where
 from planner_app.domain.plan import Answer, CheckVerdict, Evidence, Report, Review
 from planner_app.domain.sizes import cut
 from planner_app.domain.state import Attempt, RunState
@@ -67,9 +67,9 @@ class Outcomes:
             drafts = self._plan(state, reply)
         else:
             drafts = await self._talk(move, state, reply, text_sha)
-        actor = move.role
+        placed = {**where(move), "actor": move.role}
         return [
-            d if d.type in {"source.added", "artifact.saved"} else _placed(d, move, actor)
+            d if d.type in {"source.added", "artifact.saved"} else d.model_copy(update=placed)
             for d in drafts
         ]
 
@@ -271,18 +271,6 @@ class Outcomes:
         url = f"action:{move.step_id}/{attempt.number}"
         n, _ = self._log.number("action", url, "")
         return n, [await source_draft(self._log, n, source, lane)]
-
-
-def _placed(draft: EventDraft, move: CallModel, actor: Any) -> EventDraft:
-    """The fact as one of the move."""
-    return draft.model_copy(
-        update={
-            "move_id": move.id,
-            "step_id": move.step_id,
-            "attempt": move.attempt,
-            "actor": actor,
-        }
-    )
 
 
 def _whole(reply: ModelReply) -> str:
