@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 
 class DailyBudget:
@@ -19,12 +19,12 @@ class DailyBudget:
         self._released = asyncio.Event()
 
     def left(self) -> float | None:
-        """US dollars that nobody has spent today; None: there is no limit."""
+        """US dollars that nobody has spent since midnight, here; None: there is no limit."""
         limit = self._limit()
         if limit is None:
             return None
-        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return limit - self._spent_since(midnight)
+        now = datetime.now().astimezone()
+        return limit - self._spent_since(now.replace(hour=0, minute=0, second=0, microsecond=0))
 
     @property
     def promised(self) -> float:

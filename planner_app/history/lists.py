@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, exists, func, insert, literal, select
+from sqlalchemy import Connection, Row, Select, exists, func, insert, select
 
 from planner_app.domain.errors import NotFound
 from planner_app.domain.summary import RunSummary
-from planner_app.history.columns import ARTIFACT, COMMAND, RUN, SOURCE, TASK
+from planner_app.history.columns import ARTIFACT, COMMAND, EVENT, RUN, SOURCE, TASK
 from planner_app.history.log import clean, summary_columns, to_json
 from planner_app.history.times import from_us, now_us, to_us
 
 ENDED = frozenset({"done", "partial", "failed", "cancelled"})
 _SUMMARY = tuple(RunSummary.model_fields)
+_PAID = ("model.finished", "model.failed", "model.retried", "model.orphaned")
+"""Events that say what a call cost, as `usd`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +204,17 @@ def status_counts(connection: Connection) -> dict[str, int]:
 
 
 def spent_since(connection: Connection, since: datetime) -> float:
-    """US dollars of all runs that were active at or after `since`; unknown prices count nothing."""
-    query = select(func.coalesce(func.sum(RUN.c.usd), literal(0.0))).where(
-        RUN.c.last_us >= to_us(since)
+    """US dollars that all runs spent at or after `since`; unknown prices count nothing."""
+    start = to_us(since)
+    began = select(func.total(RUN.c.usd)).where(RUN.c.created_us >= start)
+    price = func.json_extract(EVENT.c.data, "$.usd")
+    went_on = (
+        select(func.total(price))
+        .join(RUN, RUN.c.id == EVENT.c.run_id)
+        .where(RUN.c.created_us < start, RUN.c.last_us >= start)
+        .where(EVENT.c.at_us >= start, EVENT.c.type.in_(_PAID))
     )
-    return float(connection.execute(query).scalar_one())
+    return sum(float(connection.execute(query).scalar_one()) for query in (began, went_on))
 
 
 def sources(connection: Connection, run_id: str) -> list[SourceRow]:

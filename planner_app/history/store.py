@@ -275,7 +275,7 @@ class History:
             return lists.status_counts(connection)
 
     def spent_since(self, since: datetime) -> float:
-        """US dollars of the runs that were active at or after `since`."""
+        """US dollars that all runs spent at or after `since`."""
         with self.reading() as connection:
             return lists.spent_since(connection, since)
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner_app.domain import catalogue
-from planner_app.domain.catalogue import ActionStarted, ArtifactSaved, SourceAdded
+from planner_app.domain.catalogue import ActionStarted, ArtifactSaved, ModelFinished, SourceAdded
 from planner_app.domain.errors import FenceLost, HistoryError, NotFound
 from planner_app.domain.events import EventDraft
 from planner_app.domain.fold import fold
@@ -208,6 +208,21 @@ def test_runs_are_listed_newest_first_by_status_and_tag(history: History) -> Non
     assert history.status_counts() == {"queued": 2, "done": 1}
     assert history.spent_since(datetime.now(UTC) - timedelta(minutes=1)) == 0.5
     assert history.spent_since(datetime.now(UTC) + timedelta(minutes=1)) == 0.0
+
+
+def test_of_a_run_that_began_before_a_time_only_what_it_spent_after_counts(run: DrivenRun) -> None:
+    def paid(usd: float | None) -> EventDraft:
+        what = {"role": "planner", "purpose": "plan", "conversation": "c", "model": "m", "turn": 1}
+        return ModelFinished.model_validate(what | {"message": "0" * 64, "usd": usd}).draft()
+
+    before = RunSummary(status="planning", phase="planning", title="t", usd=1.0)
+    run.append(paid(1.0), summary=before)
+    since = datetime.now(UTC)
+    after = before.model_copy(update={"usd": 1.25})
+    run.append(paid(0.25), paid(None), summary=after)
+    assert run.history.spent_since(since) == 0.25
+    assert run.history.spent_since(since - timedelta(minutes=1)) == 1.25
+    assert run.history.spent_since(datetime.now(UTC) + timedelta(minutes=1)) == 0.0
 
 
 def test_sources_and_artifacts_are_listed_as_they_were_appended(run: DrivenRun) -> None:
