@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from pydantic import JsonValue
 
@@ -103,7 +102,7 @@ class Assembly:
         for delta in self._splitter.finish():
             self._give(delta)
         untagged = not (self._splitter.opened or self._splitter.closed or self.by_field)
-        if self._assumed and untagged and finish_reason == "stop" and not self._text:
+        if self._assumed and untagged and finish_reason != "length" and not self._text:
             # It ended by itself without ever closing a thought: it did not think.
             self._text, self._inline = self._inline, []
             self._splitter = ThinkSplitter("off")
@@ -163,18 +162,17 @@ class Assembly:
         current.add(str(block.get("thinking") or ""), block.get("signature"))
 
 
-FinishReason = Literal["stop", "length", "content_filter"]
-_FINISH: dict[str, FinishReason] = {
-    "stop": "stop",
-    "end_turn": "stop",
-    "eos": "stop",
-    "stop_sequence": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-    "content_filter": "content_filter",
-    "safety": "content_filter",
-    "refusal": "content_filter",
+_FINISH = {
+    word: plain
+    for plain, words in {
+        "stop": "stop end_turn eos eos_token stop_sequence complete",
+        "length": "length max_tokens model_length model_context_window_exceeded",
+        "tool_calls": "tool_calls tool_use function_call malformed_function_call "
+        "unexpected_tool_call",
+        "content_filter": "content_filter content_filtered safety refusal recitation blocklist "
+        "prohibited_content spii guardrail_intervened",
+    }.items()
+    for word in words.split()
 }
 
 

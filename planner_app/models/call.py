@@ -26,6 +26,7 @@ from planner_app.models.port import (
 )
 from planner_app.models.repeats import Repeats
 from planner_app.models.shaping import Params, shape_messages
+from planner_app.models.wire import Heard, heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,6 @@ class _Stream(Protocol):
     chunks: list[Any]
     received_finish_reason: str | None
     intermittent_finish_reason: str | None
-    completion_stream: Any
     _hidden_params: dict[str, Any]
 
     def __aiter__(self) -> AsyncIterator[Any]: ...
@@ -82,7 +82,6 @@ class _Whole:
         self.chunks: list[Any] = [response]
         self.received_finish_reason: str | None = None
         self.intermittent_finish_reason: str | None = None
-        self.completion_stream: Any = None
         self._hidden_params: dict[str, Any] = response._hidden_params
 
     async def __aiter__(self) -> AsyncIterator[Any]:
@@ -117,6 +116,7 @@ class Call:
         self._now: Callable[[], float] = asyncio.get_running_loop().time
         self._started = 0.0
         self._first_piece: float | None = None
+        self._heard = Heard()
         self._reason = ""
         self._tool_calls = False
         self._repeats = Repeats()
@@ -126,6 +126,7 @@ class Call:
         """The reply. Raises ModelError."""
         litellm = await load_litellm()
         self._started, self._first_piece = self._now(), None
+        self._heard = Heard()
         provider = drop_unsupported(litellm, self._place, params)
         limit = min(self._bounds.max_chars, max(20_000, 24 * self._request.max_tokens))
         assembly = Assembly(self._profile.think_mode, self._piece, limit)
@@ -145,6 +146,7 @@ class Call:
         first = ends if silent else self._started + self._bounds.first_piece_s
         scope = asyncio.timeout_at(min(ends, first))
         stream: _Stream | None = None
+        token = heard.set(self._heard)
         try:
             async with scope:
                 reply = await litellm.acompletion(
@@ -163,7 +165,7 @@ class Call:
                 if "stream" in params.sent:
                     stream.chunks = _Chunks()
                 await self._read(stream, assembly, scope, ends)
-                self._reason = _reason(stream)
+                self._reason = _reason(stream, self._heard)
                 return stream
         except ReplyTooLongError:
             raise model_error(
@@ -180,6 +182,7 @@ class Call:
         except Exception as error:
             raise explain(error, self._place, streamed=assembly.started) from error
         finally:
+            heard.reset(token)
             if stream is not None:
                 await stream.aclose()
 
@@ -293,17 +296,14 @@ class Call:
                 "content_policy", f"the provider's content filter stopped {place.model}"
             )
         if not assembly.started and finish != "length":
-            headers = stream._hidden_params.get("additional_headers") or {}
-            kind = str(headers.get("llm_provider-content-type", ""))
-            if "html" in kind:
+            if self._heard.form == "page":
                 return model_error(
                     "malformed_stream",
                     f"{place.server} sent a web page instead of a reply",
                     "check api_base: for most servers it ends in /v1",
                     retryable=False,
                 )
-            blank = headers.get("llm_provider-content-length") == "0"
-            if streamed and "json" in kind and not finish and not blank:
+            if streamed and self._heard.form == "whole":
                 # The caller leaves out what is said to be refused, and asks anew.
                 return model_error("bad_request", f"{place.server} does not support stream")
             if self._tool_calls or finish == "tool_calls":
@@ -322,20 +322,14 @@ class Call:
         return tuple(lines)
 
 
-def _reason(stream: _Stream) -> str:
+def _reason(stream: _Stream, told: Heard) -> str:
     """Why a stream ended, in the provider's word; empty: it never said.
 
     litellm ends a stream with `stop` also where the provider did not.
     """
-    if not getattr(stream.completion_stream, "said_why", True):
-        return ""
-    reason = stream.received_finish_reason or stream.intermittent_finish_reason
-    if reason:
-        return reason
-    last = stream.chunks[-1] if stream.chunks else None
-    # Usage by itself is the last that a provider sends.
-    told = getattr(last, "usage", None) is not None and not getattr(last, "choices", None)
-    return "stop" if told else ""
+    if told.streamed:
+        return told.reason or ("stop" if told.done else "")
+    return stream.received_finish_reason or stream.intermittent_finish_reason or ""
 
 
 def _served_model(stream: _Stream) -> str | None:

@@ -13,7 +13,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -25,8 +25,10 @@ from planner_app.models.complaints import (
     read_seconds,
 )
 from planner_app.models.port import ModelError, ModelErrorKind, model_error
+from planner_app.models.wire import StreamError
 
 _BY_STATUS: dict[int, ModelErrorKind] = {
+    **dict.fromkeys((301, 302, 303, 307, 308), "not_found"),
     400: "bad_request",
     401: "auth",
     402: "quota",
@@ -90,10 +92,7 @@ _PREFIXES = re.compile(
     r"|(?:Error )?code: \d+(?: - )?\s*)+",
     re.IGNORECASE,
 )
-_LITELLMS_WORDS = {
-    "raised a streaming error": "it broke its reply off with an error",
-    "provider returned 'choices'": "its reply is not one of a chat",
-}
+_NO_REPLY = "its reply is not one of a chat"
 _UNEXPECTED = re.compile(r"Got unexpected response from Ollama: (\{.*\})", re.DOTALL)
 
 
@@ -183,12 +182,14 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _status(chain: list[BaseException], complaint: Complaint) -> int | None:
     """The HTTP status that the provider really sent; litellm invents one where there was none."""
+    if _unreadable(chain):
+        return None
     for error in reversed(chain):
         status = getattr(getattr(error, "response", None), "status_code", None)
         sent = type(error).__module__.startswith("openai") or "HTTPStatus" in type(error).__name__
         if isinstance(status, int) and sent:
             return status
-    if _in_stream(chain):
+    if _in_stream(chain) is not None:
         return complaint.status or next(
             (status for sign, status in _BY_SIGN if re.search(sign, complaint.signs)), None
         )
@@ -202,12 +203,21 @@ def _names(chain: list[BaseException]) -> set[str]:
     return {type(error).__name__ for error in chain}
 
 
-def _in_stream(chain: list[BaseException]) -> bool:
-    """Whether the error came as a piece of a stream, not as an answer of its own."""
-    deepest = chain[-1]
-    return "MidStreamFallbackError" in _names(chain) and (
-        type(deepest).__module__.startswith(("openai", "litellm.llms"))
-    )
+def _in_stream(chain: list[BaseException]) -> StreamError | None:
+    """The error that came as a piece of a stream, not as an answer of its own."""
+    return next((error for error in chain if isinstance(error, StreamError)), None)
+
+
+_NOT_HTTP = frozenset(
+    {"BadHttpMessage", "BadStatusLine", "LineTooLong", "InvalidHeader", "ContentEncodingError",
+     "ClientResponseError", "DecodingError"}
+)  # fmt: skip
+
+
+def _unreadable(chain: list[BaseException]) -> bool:
+    """Whether what came is no HTTP, not compressed as it says, or no event."""
+    streamed = _in_stream(chain)
+    return bool(_names(chain) & _NOT_HTTP) or (streamed is not None and streamed.body is None)
 
 
 def _broken(chain: list[BaseException]) -> bool:
@@ -220,6 +230,9 @@ def _broken(chain: list[BaseException]) -> bool:
 
 def _complaint(chain: list[BaseException]) -> Complaint:
     """The provider's own words: those in the body, else those of the deepest error that has any."""
+    if (streamed := _in_stream(chain)) is not None:
+        complaint = read_complaint(streamed.body)
+        return complaint if complaint.text else replace(complaint, text=_NO_REPLY)
     for error in chain:
         body = getattr(error, "body", None)
         answered = body or getattr(error, "response", None) is not None
@@ -235,13 +248,9 @@ def _complaint(chain: list[BaseException]) -> Complaint:
     if found := _UNEXPECTED.search(text):
         text = json.dumps(_literal(found.group(1)))
     text = text.partition("Traceback (most recent call last)")[0]
-    for sign, plain in _LITELLMS_WORDS.items():
-        if sign in text:
-            text = plain
-    complaint = read_complaint(_PREFIXES.sub("", text))
-    if _in_stream(chain) and (found := re.match(r"([A-Z_]{4,40}) - ", complaint.text)):
-        return Complaint(complaint.text[found.end() :], found.group(1).lower())
-    return complaint
+    if "provider returned 'choices'" in text:
+        text = _NO_REPLY
+    return read_complaint(_PREFIXES.sub("", text))
 
 
 def _literal(text: str) -> object:
@@ -256,6 +265,8 @@ def _kind(
 ) -> ModelErrorKind:
     names, text = _names(chain), complaint.text
     told = f"{text} {complaint.signs}"
+    if _unreadable(chain):
+        return "malformed_stream"
     found = _connection_kind(chain, names)
     if found is not None:
         return found

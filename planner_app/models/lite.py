@@ -10,9 +10,13 @@ import asyncio
 import importlib
 import logging
 import os
+import sys
 import threading
+from collections.abc import AsyncGenerator
 from types import ModuleType
 from typing import Any
+
+from planner_app.models import wire
 
 _lock = threading.Lock()
 _loaded: ModuleType | None = None
@@ -58,7 +62,8 @@ def _load() -> ModuleType:
             _tame(module)
             _keep_ollama_from_blocking()
             _keep_no_books()
-            _note_when_google_ends()
+            _read_streams_first()
+            _send_once_and_to_one_place()
             for name in _NEEDED_BY_THE_FIRST_CALL:
                 importlib.import_module(name)
             _loaded = module
@@ -107,20 +112,39 @@ def _nothing_known(_info: object, model: str, **_where: object) -> dict[str, obj
     }
 
 
-def _note_when_google_ends() -> None:
-    """litellm says `stop` for a stream of Google's also where it broke off: `said_why` of the
-    stream that it reads tells whether Google gave a reason."""
-    google = importlib.import_module(
-        "litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini"
-    )
-    stream = google.ModelResponseIterator
-    parse = stream.chunk_parser
+def _read_streams_first() -> None:
+    """Its parsers get streams that `wire` has put in order; what is compressed stays as it is."""
+    transport = importlib.import_module("litellm.llms.custom_httpx.aiohttp_transport")
+    pieces_of = transport.AiohttpResponseStream.__aiter__
 
-    def noting(self: Any, chunk: dict[str, Any]) -> object:
-        ended = any(one.get("finishReason") for one in chunk.get("candidates") or ())
-        self.said_why = self.said_why or ended or bool(chunk.get("promptFeedback"))
-        parsed: object = parse(self, chunk)
-        return parsed
+    def reading(self: Any) -> AsyncGenerator[bytes, None]:
+        pieces: AsyncGenerator[bytes, None] = pieces_of(self)
+        told, response = wire.heard.get(), self._aiohttp_response
+        plain = response.headers.get("content-encoding", "identity") == "identity"
+        if told is None or response.status != 200 or not plain:
+            return pieces
+        return wire.tidied(pieces, told)
 
-    stream.said_why = False
-    stream.chunk_parser = noting
+    transport.AiohttpResponseStream.__aiter__ = reading
+
+
+def _send_once_and_to_one_place() -> None:
+    """It sends a request again where a connection broke, which may be paid twice, and follows a
+    redirect with the key and the prompt to whomever it names. The first is ours to do, and to
+    record; the second is the person's."""
+    transport = importlib.import_module("litellm.llms.custom_httpx.aiohttp_transport")
+    handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
+    send = transport.LiteLLMAiohttpTransport.handle_async_request
+
+    async def sent(self: Any, request: Any) -> Any:
+        response = await send(self, request)
+        response.headers.pop("location", None)
+        return response
+
+    async def not_again(_handler: object, *_what: object, **_more: object) -> None:
+        error = sys.exception()
+        assert error is not None, "it is asked for where a connection broke only"
+        raise error
+
+    transport.LiteLLMAiohttpTransport.handle_async_request = sent
+    handler.single_connection_post_request = not_again

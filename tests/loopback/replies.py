@@ -26,6 +26,7 @@ Fault = Literal[
     "error_first",
     "error_in_stream",
     "broken_sse",
+    "broken_event",
     "split_utf8",
     "null_deltas",
     "two_dones",
@@ -34,7 +35,10 @@ Fault = Literal[
     "repeats",
     "endless_reasoning",
 ]
-Framing = Literal["plain", "no_space", "crlf", "cr", "comments", "named", "multiline", "at_once"]
+Framing = Literal[
+    "plain", "no_space", "crlf", "cr", "comments", "named", "multiline", "at_once", "bom",
+    "no_blank_lines", "many_blank_lines",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

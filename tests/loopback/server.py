@@ -194,6 +194,9 @@ class LoopbackServer:
                 if reply.fault == "stalls":
                     await self._stop.wait()
                     return
+                if reply.fault == "broken_event":
+                    yield piece[: len(piece) // 2] + piece[len(piece.rstrip()) :]
+                    continue
                 if reply.fault == "broken_sse":
                     yield b'data: {"choices": [{"delta": {"content": "oops\n\nnonsense\n\n'
                 if reply.fault == "error_in_stream":
@@ -204,7 +207,7 @@ class LoopbackServer:
                     await asyncio.sleep(0)
             if reply.tokens_per_s:
                 await asyncio.sleep(reply.chunk / 4 / reply.tokens_per_s)
-            for part in _cut(_framed(piece, reply.framing), reply.fault):
+            for part in _cut(_framed(piece, reply.framing, number), reply.fault):
                 yield part
 
 
@@ -217,9 +220,15 @@ def _with_key(reply: Reply, headers: Mapping[str, str]) -> Reply:
     return dataclasses.replace(reply, body=json.loads(json.dumps(reply.body).replace("{key}", key)))
 
 
-def _framed(event: bytes, framing: Framing) -> bytes:
-    """An event in another of the ways in which servers write them."""
+def _framed(event: bytes, framing: Framing, number: int) -> bytes:
+    """An event in another of the ways in which servers write them; `number` is its place."""
     match framing:
+        case "bom":
+            return event if number else b"\xef\xbb\xbf" + event
+        case "no_blank_lines":
+            return event.rstrip() + b"\n"
+        case "many_blank_lines":
+            return b"\n\n" + event + b"\n"
         case "no_space":
             return event.replace(b"data: ", b"data:")
         case "crlf":

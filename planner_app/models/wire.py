@@ -1,0 +1,363 @@
+"""Read a provider's stream before litellm does: whole events, and nothing lost in silence.
+
+litellm's parsers know one framing each, and pass over an event that they cannot read, with the
+text in it. Here every stream is put into one form, an event a line; what cannot be read and what
+a provider complains about in the middle is raised; and the provider's own word for why it ended
+is noted, which litellm replaces by `stop` where it does not know it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Literal
+
+_BOM = b"\xef\xbb\xbf"
+_MAX_WHOLE = 100_000
+"""Bytes of what is no stream that are read for an error."""
+_MAX_EVENT = 40_000_000
+"""Bytes of one event: no reply is as long."""
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_UNSAFE = re.compile(rb"[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+"""What readers of lines take for a line's end, though JSON may hold it."""
+_CHUNK = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": ""}
+"""Of every chunk in OpenAI's form."""
+_REPLY = frozenset({"choices", "candidates", "content", "message", "type", "delta", "done"})
+"""Some of these stand in every part of a reply."""
+_COUNTS = ("tokens", "TokenCount", "eval_count")
+_TABLES = ("usage", "usageMetadata", "completion_tokens_details", "prompt_tokens_details")
+_USAGE = frozenset({"usage", "usageMetadata", "prompt_eval_count", "eval_count"})
+"""Where the counts of tokens stand."""
+_BROKEN_OFF = frozenset({"error", "abort", "insufficient_system_resource"})
+"""Reasons that are none: the reply is not whole."""
+
+Form = Literal["", "events", "lines", "whole", "page", "other"]
+
+
+class StreamError(Exception):
+    """A stream holds an error in place of the rest of the reply, or what nobody can read."""
+
+    def __init__(self, body: object | None) -> None:
+        super().__init__("an error in a stream" if body is not None else "an unreadable stream")
+        self.body = body
+        """What the provider said, to be read as the body of an error; None: it is unreadable."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What the answer to a call was, in the provider's own words."""
+
+    form: Form = ""
+    """Server-sent events, lines of JSON, one object, a web page, anything else; empty: nothing
+    came, or nobody looked."""
+    reason: str = ""
+    """Why the reply ended; empty: it has not said."""
+    done: bool = False
+    """It said that nothing more comes."""
+
+    @property
+    def streamed(self) -> bool:
+        """Whether it came as a stream, so that its end was looked for."""
+        return self.form in ("events", "lines")
+
+
+heard: ContextVar[Heard | None] = ContextVar("heard", default=None)
+"""Of the call that is being made."""
+
+
+class Events:
+    """Puts a stream of server-sent events, or of JSON lines, into one form as it comes."""
+
+    def __init__(self, told: Heard) -> None:
+        self._told = told
+        self._rest = bytearray()
+        self._data: list[bytes] = []
+        self._name = ""
+        self.error: StreamError | None = None
+        """What ended the stream, once all before it was given out; None: nothing."""
+
+    def feed(self, piece: bytes) -> bytes:
+        """What is certain after this piece."""
+        told = self._told
+        if told.form in ("page", "other"):
+            return piece
+        self._rest += piece
+        if not told.form:
+            told.form = _form(bytes(self._rest))
+            if told.form in ("page", "other"):
+                return self._left()
+            if told.form and self._rest.startswith(_BOM):
+                del self._rest[: len(_BOM)]
+        elif b"\n" not in piece and b"\r" not in piece:
+            if len(self._rest) > _MAX_EVENT:
+                self.error = StreamError(None)
+            return b""
+        return self._lines() if told.form else b""
+
+    def _left(self) -> bytes:
+        rest, self._rest = bytes(self._rest), bytearray()
+        return rest
+
+    def _lines(self) -> bytes:
+        rest = self._left()
+        *lines, last = _LINE_END.split(rest)
+        if rest.endswith(b"\r"):
+            # A line feed may follow, which belongs to it.
+            last = lines.pop() + b"\r"
+        self._rest += last
+        take = self._event_line if self._told.form == "events" else self._row
+        ready: list[bytes] = []
+        try:
+            ready.extend(map(take, lines))
+        except StreamError as error:
+            self.error = error
+        return b"".join(ready)
+
+    def finish(self) -> bytes:
+        """What is left now that no more comes. Raises StreamError."""
+        rest = self._left()
+        if not self._told.form and rest:
+            value = _parsed(rest)
+            self._told.form = "other" if value is None else "whole"
+            if value is not None:
+                _raise_complaint(value)
+                if not _REPLY & value.keys():
+                    raise StreamError(value)
+            return rest
+        try:
+            if self._told.form == "lines":
+                return self._row(rest)
+            return self._event_line(rest.rstrip(b"\r")) + self._event()
+        except StreamError as error:
+            if error.body is not None:
+                raise
+            return b""  # it was cut in the middle of an event: that no end came tells
+
+    def _event_line(self, line: bytes) -> bytes:
+        if not line:
+            return self._event()
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            return self._more(value.removeprefix(b" "))
+        if name == b"event":
+            self._name = value.strip().decode("utf-8", "replace")
+        elif line.startswith(b"{") and (stray := _parsed(line)) is not None:
+            _raise_complaint(stray)
+        return b""
+
+    def _more(self, value: bytes) -> bytes:
+        """One more line of an event's data; where the blank line is missing it is the next's."""
+        ready = b""
+        if self._data and value.startswith((b"{", b"[DONE]")) and self._data[-1].endswith(b"}"):
+            ready = self._event() if _parsed(b"\n".join(self._data)) is not None else b""
+        self._data.append(value)
+        return ready
+
+    def _event(self) -> bytes:
+        """The event that has ended."""
+        data, name = b"\n".join(self._data).strip(), self._name
+        self._data, self._name = [], ""
+        if data in (b"", b"null"):
+            return b""
+        if data.startswith(b"[DONE]"):
+            self._told.done = True
+            return b"data: [DONE]\n\n"
+        value = _parsed(data)
+        if value is None:
+            raise StreamError(None)
+        if name == "error":
+            raise StreamError(value)
+        return b"data: " + self._said(value, data) + b"\n\n"
+
+    def _row(self, line: bytes) -> bytes:
+        if not (line := line.strip()):
+            return b""
+        value = _parsed(line)
+        if value is None:
+            raise StreamError(None)
+        return self._said(value, line) + b"\n"
+
+    def _said(self, value: dict[str, Any], data: bytes) -> bytes:
+        """What an event says, as litellm can read it."""
+        _raise_complaint(value)
+        reason = _reason(value)
+        if reason.lower() in _BROKEN_OFF:
+            raise StreamError(f"it broke its reply off: {reason}")
+        self._told.reason = reason or self._told.reason
+        self._told.done = self._told.done or _is_last(value)
+        changed = _counted(value)
+        changed = ("choices" in value and _in_order(value)) or changed
+        if changed or _UNSAFE.search(data) or not _is_utf8(data):
+            return json.dumps(value).encode()
+        return data
+
+
+def _form(start: bytes) -> Form:
+    """What kind of answer begins so; empty: more of it tells, or its end."""
+    body = start.removeprefix(_BOM).lstrip()
+    if body.startswith(b"{"):
+        first, ended, _ = body.partition(b"\n")
+        if ended and _parsed(first) is not None:
+            return "lines"
+        return "" if len(body) < _MAX_WHOLE else "other"
+    if body.startswith(b"<"):
+        return "page"
+    if re.match(rb"\w*\s*:", body):
+        return "events"
+    short = not re.search(rb"[^\w\s]|\n", body) and len(body) < 64
+    return "" if short or _BOM.startswith(start) else "other"
+
+
+def _parsed(data: bytes) -> dict[str, Any] | None:
+    """The object in a piece of JSON; None: it holds none."""
+    try:
+        value = json.loads(data.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _raise_complaint(value: dict[str, Any]) -> None:
+    """An event that is an error ends the stream."""
+    if value.get("error") or value.get("object") == "error" or value.get("type") == "error":
+        raise StreamError(value)
+    blocked = value.get("promptFeedback")
+    if isinstance(blocked, dict) and blocked.get("blockReason") and not value.get("candidates"):
+        raise StreamError(value)
+
+
+def _reason(value: dict[str, Any]) -> str:
+    """Why the reply ends, in whichever of the forms it is told; empty: it is not."""
+    for choice in _rows(value.get("choices")):
+        if choice.get("finish_reason"):
+            return str(choice["finish_reason"])
+    for candidate in _rows(value.get("candidates")):
+        if candidate.get("finishReason"):
+            return str(candidate["finishReason"])
+    delta = value.get("delta")
+    if isinstance(delta, dict) and delta.get("stop_reason"):
+        return str(delta["stop_reason"])
+    return str(value.get("done_reason") or "")
+
+
+def _counted(value: dict[str, Any]) -> bool:
+    """Take out counts that are none, on which litellm fails; whether there were any."""
+    message = value.get("message")
+    places = [value, message] if isinstance(message, dict) else [value]
+    odd = [
+        (place, name)
+        for place in places
+        for name in _USAGE & place.keys()
+        if _is_odd(name, place[name])
+    ]
+    for place, name in odd:
+        del place[name]
+    return bool(odd)
+
+
+def _is_odd(name: str, count: object) -> bool:
+    """Whether what stands for a count, or in a table of counts, cannot be one."""
+    if name.endswith(_COUNTS):
+        return isinstance(count, bool) or not isinstance(count, int)
+    if name in _TABLES and count is not None:
+        return not isinstance(count, dict) or any(
+            _is_odd(inner, part)
+            for inner, part in count.items()
+            if part is not None or inner.endswith("TokenCount")
+        )
+    return False
+
+
+def _is_last(value: dict[str, Any]) -> bool:
+    """Whether nothing of the reply follows: usage by itself is the last that a provider sends."""
+    if value.get("done") is True or value.get("type") == "message_stop":
+        return True
+    return bool(value.get("usage")) and value.get("choices") == []
+
+
+def _rows(value: object) -> Iterator[dict[str, Any]]:
+    if isinstance(value, list):
+        yield from (row for row in value if isinstance(row, dict))
+
+
+def _in_order(chunk: dict[str, Any]) -> bool:
+    """Give a chunk in OpenAI's form what litellm takes for granted; whether that changed it."""
+    choices = chunk["choices"]
+    kept = [choice for choice in _rows(choices) if choice.get("index") in (0, None)]
+    changed = not isinstance(choices, list) or len(kept) < len(choices)
+    if changed:
+        chunk["choices"] = kept
+    for name, value in _CHUNK.items():
+        if chunk.get(name) is None:
+            chunk[name], changed = value, True
+    for choice in kept:
+        if "message" in choice:
+            continue
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            choice["delta"], changed = {}, True
+        elif _spelt_out(delta):
+            changed = True
+    return changed
+
+
+def _spelt_out(delta: dict[str, Any]) -> bool:
+    """Text and thoughts that come in parts, as two texts; whether there were any."""
+    parts, details = delta.get("content"), delta.get("reasoning_details")
+    changed = False
+    if parts is not None and not isinstance(parts, str):
+        text, thought = _texts(parts)
+        delta["content"], changed = text, True
+        if thought:
+            delta["reasoning_content"] = (delta.get("reasoning_content") or "") + thought
+    if details and not (delta.get("reasoning") or delta.get("reasoning_content")):
+        told = "".join(str(row.get("text") or row.get("summary") or "") for row in _rows(details))
+        if told:
+            delta["reasoning_content"], changed = told, True
+    return changed
+
+
+def _texts(parts: object) -> tuple[str, str]:
+    """The text and the thoughts in a list of parts."""
+    text, thought = "", ""
+    for part in parts if isinstance(parts, list) else [parts]:
+        if isinstance(part, dict) and "thinking" in part:
+            inner = part["thinking"]
+            thought += inner if isinstance(inner, str) else "".join(_texts(inner))
+        elif isinstance(part, dict):
+            text += str(part.get("text") or "")
+        elif part is not None:
+            text += str(part)
+    return text, thought
+
+
+async def tidied(pieces: AsyncGenerator[bytes, None], told: Heard) -> AsyncGenerator[bytes, None]:
+    """A stream with each of its events whole and readable. Raises StreamError."""
+    events = Events(told)
+    async with aclosing(pieces):
+        try:
+            async for piece in pieces:
+                if ready := events.feed(piece):
+                    yield ready
+                if events.error is not None:
+                    raise events.error
+        except StreamError:
+            raise
+        except Exception:
+            # What breaks off once the provider has said why it ended was whole: it is paid for.
+            if not (told.streamed and told.reason):
+                raise
+        if ready := events.finish():
+            yield ready
