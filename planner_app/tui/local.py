@@ -16,7 +16,7 @@ from planner_app.tui.editing import PlanFile
 from planner_app.tui.gateway import ExampleCard, Found, TeamLine
 from planner_app.view.inbox import TaskRow, row_of
 from planner_app.view.live import Live
-from planner_app.view.status import RUN_LOOKS
+from planner_app.view.status import ENDED, RUN_LOOKS
 
 if TYPE_CHECKING:
     from planner_app.domain.events import Event
@@ -31,7 +31,7 @@ QUIET_PAUSE = 0.1
 TAIL_CHARS = 12_000
 MOVES = 16
 """Moves whose growing text is kept; more do not go on at once in one run."""
-_GOING = tuple(name for name in RUN_LOOKS if name not in ("done", "partial", "failed", "cancelled"))
+_GOING = tuple(name for name in RUN_LOOKS if name not in ENDED)
 _FIELDS = {"reasoning": "reasoning", "text": "text", "stdout": "output", "stderr": "output"}
 
 

@@ -5,43 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from planner_app.view import figures
 from planner_app.view.clean import clip, one_line, pad, width
 from planner_app.view.status import ENDED, FAILED, NEEDS_YOU, WORKING, Look, run_look
 from planner_app.view.wrap import Line, Span
 
-
-class Summary(Protocol):
-    """The part of a run's summary (`domain.summary.RunSummary`) that lists show."""
-
-    @property
-    def status(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def example(self) -> str | None: ...
-    @property
-    def steps_done(self) -> int: ...
-    @property
-    def steps_total(self) -> int: ...
-    @property
-    def usd(self) -> float: ...
-    @property
-    def unpriced_calls(self) -> int: ...
-    @property
-    def tokens(self) -> int: ...
-    @property
-    def ended_at(self) -> str | None: ...
-    @property
-    def active_seconds(self) -> float: ...
-    @property
-    def needs(self) -> str: ...
-    @property
-    def answer_head(self) -> str: ...
-    @property
-    def reason(self) -> str: ...
+if TYPE_CHECKING:
+    from planner_app.domain.summary import RunSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +61,7 @@ class TaskRow:
 
 
 def row_of(
-    run_id: str, task_id: str, created_at: datetime, summary: Summary, tags: Iterable[str] = ()
+    run_id: str, task_id: str, created_at: datetime, summary: RunSummary, tags: Iterable[str] = ()
 ) -> TaskRow:
     """The row of a run from its newest summary."""
     ended = summary.ended_at
