@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from planner_app.domain.errors import NotFound
+from planner_app.domain.teams import TeamChoice
 from planner_app.settings_layers import (
     Flag,
     Layer,
@@ -22,8 +24,9 @@ from planner_app.settings_layers import (
     flag_layer,
     leaves,
     merge,
+    nearest,
 )
-from planner_app.settings_paths import Paths, find_paths, find_project_file
+from planner_app.settings_paths import Paths, expanded, find_paths, find_project_file
 from planner_app.settings_values import (
     ApproveMode,
     ApproveSettings,
@@ -94,7 +97,28 @@ class Settings(Values):
     @property
     def tools_folder(self) -> Path:
         """Where a person's own tool modules are."""
-        return Path(self.tools.folder).expanduser() if self.tools.folder else self.paths.tools
+        folder = self.tools.folder
+        return expanded(folder, "tools.folder") if folder else self.paths.tools
+
+    def choice(self, team: str | None = None) -> TeamChoice:
+        """Whom a team names; nobody where it is the default one and has no entry.
+
+        Raises NotFound for a team that there is not.
+        """
+        name = team or self.team
+        entry = self.teams.get(name)
+        if entry is None and name != "default":
+            known = [*self.teams] or ["default"]
+            close = nearest(name, known)
+            raise NotFound(
+                f"there is no team {name[:60]!r}",
+                f"did you mean {close}?" if close else f"there is {', '.join(known)}",
+            )
+        if entry is None:
+            return TeamChoice(name)
+        return TeamChoice(
+            name, entry.planner, entry.executor, entry.checker, entry.mode, entry.max_parallel
+        )
 
     def listed(self) -> list[Setting]:
         """Every value with its origin, in the order of the documentation; secrets masked."""

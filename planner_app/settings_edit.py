@@ -32,7 +32,7 @@ def set_value(path: Path, key: str, text: str) -> object:
     before = read_toml(path)
     wanted = merge(before, _nested(parts, value))
     check_tree(wanted, str(path))
-    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    old = path.read_text(encoding="utf-8-sig") if path.exists() else ""
     new = _edited(old, parts, _toml(value))
     try:
         same = tomllib.loads(new) == wanted
@@ -159,4 +159,7 @@ def _replace(path: Path, text: str) -> None:
             file.write(text)
         Path(name).replace(target)
     except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
+        raise SettingsError(
+            f"{path} cannot be written: {error.strerror}",
+            "its folder must be yours to write to; PLANNER_HOME names another one",
+        ) from error

@@ -5,14 +5,24 @@ A key is never printed, logged or put into settings; only whether it is there, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from planner_app.domain.errors import KeyMissing
-from planner_app.domain.teams import key_problem, key_variables, provider_of
+from planner_app.domain.places import LocalServer
+from planner_app.domain.teams import (
+    Team,
+    TeamChoice,
+    choose_team,
+    key_problem,
+    key_variables,
+    provider_of,
+)
 
 KEYRING_SERVICE = "planner"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +54,16 @@ def keys_in_keyring(variables: Iterable[str]) -> dict[str, Key]:
     Importing keyring costs 80 ms and asking may wait for the desktop, so it is asked only when the
     environment has no key.
     """
-    try:
-        import keyring
-        from keyring.errors import KeyringError
-    except ImportError:  # an optional part
-        return {}
     found = {}
     try:
+        import keyring
+
         for name in variables:
             secret = keyring.get_password(KEYRING_SERVICE, name)
             if secret:
                 found[name] = Key(name, "keyring", secret, key_problem(name, secret))
-    except (KeyringError, OSError):  # no keyring on this machine, or it is locked
-        return found
+    except Exception as error:  # noqa: BLE001 - none here, locked, or whatever a backend may raise
+        _log.info("the system keyring cannot be asked: %r", error)
     return found
 
 
@@ -69,6 +76,24 @@ def all_keys(env: Mapping[str, str]) -> dict[str, Key]:
     """Every key that can be had: the environment's, and the keyring's for the others."""
     found = keys_in_environment(env)
     return keys_in_keyring(name for name in key_variables() if name not in found) | found
+
+
+def find_team(
+    choice: TeamChoice,
+    env: Mapping[str, str],
+    find_servers: Callable[[], Sequence[LocalServer]] = tuple,
+) -> Team:
+    """The team: as it was chosen, else by the keys that can be used, else by local servers.
+
+    Keys are looked for, and servers asked, only when nobody names a planner. Raises ModelMissing
+    when nothing is found.
+    """
+    if choice.planner:
+        return choose_team(choice, ())
+    found = find_keys(env).values()
+    keys = [key.variable for key in found if not key.problem]
+    problems = [key.problem for key in found if key.problem]
+    return choose_team(choice, keys, () if keys else find_servers(), problems)
 
 
 def needs_of(models: Iterable[str], env: Mapping[str, str]) -> list[tuple[str, ...]]:

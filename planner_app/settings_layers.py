@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,14 +62,18 @@ def file_layer(path: Path) -> Layer:
 def read_toml(path: Path) -> Tree:
     """The file as it stands; empty when there is none."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise SettingsError(f"{path} is over 1 MB", "it does not look like a settings file")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        found = path.stat()
+        if found.st_size > MAX_FILE_BYTES or stat.S_ISFIFO(found.st_mode):
+            what = "a pipe" if stat.S_ISFIFO(found.st_mode) else "over 1 MB"
+            raise SettingsError(f"{path} is {what}", "it does not look like a settings file")
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise SettingsError(f"{path} cannot be read: {why}") from error
+        raise SettingsError(
+            f"{path} cannot be read: {why}", "it must be a UTF-8 text file that you may read"
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}", "correct that line") from error
 

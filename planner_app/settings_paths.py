@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from planner_app.domain.errors import SettingsError
+
 APP = "planner"
 PROJECT_FILE = ".planner.toml"
 
@@ -54,10 +56,13 @@ class Paths:
 
 
 def find_paths(env: Mapping[str, str]) -> Paths:
-    """The folders by the environment. PLANNER_HOME wins, `~` in it is expanded."""
+    """The folders by the environment. PLANNER_HOME wins, `~` in it is expanded.
+
+    Raises SettingsError for the home of a user that there is not.
+    """
     home = env.get("PLANNER_HOME", "").strip()
     if home:
-        folder = Path(home).expanduser().absolute()
+        folder = expanded(home, "PLANNER_HOME").absolute()
         return Paths(data=folder, config=folder, logs=folder / "logs", home=folder)
     from platformdirs import PlatformDirs
 
@@ -67,6 +72,16 @@ def find_paths(env: Mapping[str, str]) -> Paths:
         config=Path(dirs.user_config_dir),
         logs=Path(dirs.user_log_dir),
     )
+
+
+def expanded(text: str, where: str) -> Path:
+    """The path with its `~` expanded. SettingsError where there is no such user."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            f"{where} names a home folder that is not known: {text[:200]}", "write the whole path"
+        ) from None
 
 
 def find_project_file(cwd: Path) -> Path | None:

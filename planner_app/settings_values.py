@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from planner_app.domain.catalogue import BudgetLimits
+from planner_app.domain.teams import looks_like_key
 from planner_app.settings_limits import RULES, read_limit
 from planner_app.settings_units import (
     Bytes,
@@ -46,6 +47,8 @@ class _Section(BaseModel):
 
 
 def _model_name(name: str) -> str:
+    if looks_like_key(name):
+        raise ValueError("that is a key, not a model; put it into its provider's variable")
     if not name or name != name.strip() or any(c.isspace() for c in name.partition(":")[0]):
         raise ValueError("use a model name such as deepseek/deepseek-chat, without white space")
     return name

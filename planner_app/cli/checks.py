@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import os
 import platform
 import socket
 import sys
@@ -60,21 +61,37 @@ def examine(args: argparse.Namespace, context: Context) -> int:
 
 def run_checks(context: Context) -> Iterator[Check]:
     """All checks in order, each as soon as it is known."""
-    parts: tuple[tuple[str, Callable[[Context], Check]], ...] = (
-        ("python", _python),
-        ("settings", _settings),
+    yield _python()
+    settings = _defaults(context)
+    models: Look = _not_yet
+    try:
+        settings = context.settings()
+        yield _settings(settings)
+        models = _models
+    except PlannerError as error:
+        yield Check("settings", False, error.message, error.hint)
+    parts: tuple[tuple[str, Look], ...] = (
         ("engine", _engine),
         ("image", _image),
         ("history", _history),
-        ("models", _models),
+        ("models", models),
         ("network", _network),
         ("worker", _worker),
     )
     for name, look in parts:
         try:
-            yield look(context)
+            yield look(context, settings)
         except PlannerError as error:
             yield Check(name, False, error.message, error.hint)
+
+
+Look = Callable[[Context, "Settings"], Check]
+
+
+def _defaults(context: Context) -> Settings:
+    from planner_app.settings import Settings
+
+    return Settings(paths=context.paths(), origins={})
 
 
 def engine_or_raise() -> None:
@@ -105,7 +122,7 @@ def sandbox_or_raise(settings: Settings) -> None:
         hint = error.hint or "start an engine"
         raise EngineMissing(
             error.message,
-            f"{hint}; planner doctor --fix tries it; planner run --example needs none",
+            f"{hint}; planner run --example needs none",
         ) from error
     if image_or_none(settings.sandbox.packages) is None:
         raise ImageMissing("the sandbox image is not built yet", "run: planner sandbox build")
@@ -127,51 +144,54 @@ def cpus_or_raise(cpus: float) -> None:
 
 
 def _set_up(context: Context) -> None:
+    """Set up what can be; says what could not, as the checks tell what there is."""
     from planner_app.sandbox.engine_setup import ensure_engine
     from planner_app.sandbox.image import ensure_image
 
     state = ensure_engine(lambda line: say(f"engine: {line}"))
     if not state.ok:
-        return  # the check says why, and what to do
-    settings = context.settings()
-    from planner_app.sandbox.engine_client import open_client
+        say(f"engine: {state.why}")
+        return
+    try:
+        settings = context.settings()
+        from planner_app.sandbox.engine_client import open_client
 
-    with contextlib.closing(open_client()) as client:
-        ensure_image(
-            client,
-            settings.sandbox.packages,
-            lambda line: say(f"image: {line}"),
-            settings.paths.data,
-        )
+        with contextlib.closing(open_client()) as client:
+            ensure_image(
+                client,
+                settings.sandbox.packages,
+                lambda line: say(f"image: {line}"),
+                settings.paths.data,
+            )
+    except PlannerError as error:
+        say(f"image: {error}")
 
 
-def _python(_context: Context) -> Check:
+def _python() -> Check:
     return Check("python", True, f"{platform.python_version()} at {sys.executable}")
 
 
-def _settings(context: Context) -> Check:
+def _settings(settings: Settings) -> Check:
+    from planner_app.models.profiles import ProfileBook
     from planner_app.settings_limits import settle
 
-    settings = context.settings()
     settle(settings.limits(settings.team, {}))
+    ProfileBook.load(settings.paths.profiles_file)
     file = settings.paths.config_file
     return Check("settings", True, str(file) if file.exists() else f"defaults ({file} not there)")
 
 
-def _engine(context: Context) -> Check:
+def _engine(_context: Context, settings: Settings) -> Check:
     from planner_app.sandbox.engine_setup import check_engine
 
     state = check_engine()
     if state.ok:
-        cpus_or_raise(context.settings().sandbox.cpus)
+        cpus_or_raise(settings.sandbox.cpus)
         return Check("engine", True, f"version {state.version} at {state.endpoint}")
-    fix = f"planner doctor --fix, or {state.fix}"
-    needed = context.settings().sandbox.kind == "docker"
-    return Check("engine", False, state.why, fix, needed)
+    return Check("engine", False, state.why, state.fix, settings.sandbox.kind == "docker")
 
 
-def _image(context: Context) -> Check:
-    settings = context.settings()
+def _image(_context: Context, settings: Settings) -> Check:
     needed = settings.sandbox.kind == "docker"
     try:
         engine_or_raise()
@@ -185,13 +205,18 @@ def _image(context: Context) -> Check:
     return Check("image", True, tag)
 
 
-def _history(context: Context) -> Check:
+def _history(context: Context, _settings: Settings) -> Check:
     from planner_app.cli.reading import open_or_none
     from planner_app.view import figures
 
     path = context.paths().database
     history = open_or_none(context)
     if history is None:
+        place = next((p for p in path.parents if p.exists()), path.parent)
+        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+            why = "may not be written" if place.is_dir() else "is no folder"
+            fix = "set PLANNER_HOME to a folder of yours"
+            return Check("history", False, f"{path} cannot be made: {place} {why}", fix)
         return Check("history", True, f"{path} (made with the first task)")
     with history:
         runs = sum(history.status_counts().values())
@@ -200,11 +225,14 @@ def _history(context: Context) -> Check:
     return Check("history", True, text)
 
 
-def _models(context: Context) -> Check:
+def _not_yet(_context: Context, _settings: Settings) -> Check:
+    return Check("models", False, "not looked at while the settings cannot be read")
+
+
+def _models(context: Context, settings: Settings) -> Check:
     from planner_app.cli.team import address_of, check_team, doubts, settle_team
     from planner_app.settings_keys import check_key_for
 
-    settings = context.settings()
     team = settle_team(argparse.Namespace(), settings, context.env)
     check_team(team, settings)
     for role in ROLES:
@@ -214,8 +242,8 @@ def _models(context: Context) -> Check:
     return Check("models", True, f"{said} (planner models --check asks them)")
 
 
-def _network(context: Context) -> Check:
-    if context.settings().net.policy == "off":
+def _network(_context: Context, settings: Settings) -> Check:
+    if settings.net.policy == "off":
         return Check("network", True, "off by net.policy", needed=False)
     host, port = _NETWORK
     try:
@@ -227,7 +255,7 @@ def _network(context: Context) -> Check:
         return Check("network", False, why, fix, needed=False)
 
 
-def _worker(context: Context) -> Check:
+def _worker(context: Context, _settings: Settings) -> Check:
     from planner_app.cli.reading import open_or_none
     from planner_app.queue import Queue
 

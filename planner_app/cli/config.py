@@ -86,7 +86,10 @@ def show_values(args: argparse.Namespace, context: Context) -> int:
         from planner_app.settings_layers import known_keys, nearest
 
         close = nearest(args.prefix, known_keys())
-        raise NotFound(f"no key {args.prefix!r}", f"did you mean {close}?" if close else "")
+        raise NotFound(
+            f"no key {args.prefix!r}",
+            f"did you mean {close}?" if close else "planner config show lists all",
+        )
     for row in rows:
         print(f"{row.key:<28} {_shown(row.value):<30} {row.origin}")
     for key in keys:

@@ -7,11 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from planner_app.cli.context import let_go_of_stdout, one_line
-from planner_app.domain.errors import PlannerError
-
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from planner_app.domain.errors import PlannerError
 
 INTERRUPTED = 130
 LONGEST = 700
@@ -20,13 +19,13 @@ LONGEST = 700
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. Never raises for a person's mistake."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # model text may not fit the locale
     try:
+        _open_streams()
         code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except BrokenPipeError:
+        from planner_app.cli.context import let_go_of_stdout
+
         let_go_of_stdout()
         return 0
     except KeyboardInterrupt:
@@ -35,6 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last net: said in one line, kept in the log
         return _report(error)
     return code
+
+
+def _open_streams() -> None:
+    """Streams that were closed lead nowhere; what does not fit the locale is escaped."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -51,6 +60,8 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _report(error: Exception) -> int:
     """One line on stderr; what nobody foresaw also goes to the log with its traceback."""
+    from planner_app.cli.context import one_line
+
     foreseen = _foreseen(error)
     if os.environ.get("PLANNER_DEBUG") == "1":
         import traceback
@@ -68,6 +79,8 @@ def _report(error: Exception) -> int:
 
 def _foreseen(error: BaseException) -> PlannerError | None:
     """The error a person can act on; a task group wraps it when several things ran at once."""
+    from planner_app.domain.errors import PlannerError
+
     if isinstance(error, PlannerError):
         return error
     if isinstance(error, BaseExceptionGroup):
@@ -92,6 +105,6 @@ def _log(error: Exception) -> str:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{datetime.now(UTC).isoformat()} pid {os.getpid()}\n{text}\n")
-    except (OSError, ImportError) as failed:  # ImportError: the program is not installed whole
+    except Exception as failed:  # noqa: BLE001 - no place for it, or a program not installed whole
         return f"no traceback was kept ({path or 'no folder'}: {failed}); PLANNER_DEBUG=1 shows it"
     return f"the traceback is in {path}"

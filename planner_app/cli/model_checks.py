@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from planner_app.cli.context import Context, emit, one_line, say
 from planner_app.domain.errors import KeyMissing, ModelMissing, PlannerError
+from planner_app.domain.places import usual_address
 from planner_app.domain.teams import NEEDS_NO_KEY, ROLES, provider_of
 
 if TYPE_CHECKING:
-    from planner_app.domain.teams import LocalServer
+    from planner_app.domain.places import LocalServer
     from planner_app.models.memory import Known as Remembered
     from planner_app.models.memory import Memory
     from planner_app.models.port import ModelClient, ModelSpec
@@ -105,7 +106,7 @@ def show(args: argparse.Namespace, context: Context) -> int:
     servers = find_servers()
     why, roles = look.roles(args, servers)
     known = [look.known(name, role) for name, role in roles.items()]
-    if args.check and not args.json:
+    if known and args.check and not args.json:
         say(f"asks {len(known)} model{'' if len(known) == 1 else 's'} a small thing")
     answers = asyncio.run(look.check_all(known)) if args.check else []
     failed = any(not answer.ok for answer in answers) or (not roles and args.check)
@@ -150,13 +151,15 @@ class Look:
         self, args: argparse.Namespace, servers: list[LocalServer]
     ) -> tuple[str, dict[str, tuple[str, ...]]]:
         """One line on the team, and each model with the roles that it plays."""
-        from planner_app.cli.team import settle_team
+        from planner_app.cli.team import check_name, settle_team
 
         self._bases = {name: s.api_base for s in reversed(servers) for name in s.models}
         if args.names:
+            for name in args.names:
+                check_name(name, "MODEL")
             return "the models that you named", dict.fromkeys(args.names, ())
         try:
-            team = settle_team(args, self._settings, self._context.env)
+            team = settle_team(args, self._settings, self._context.env, servers)
         except ModelMissing as error:
             return f"no team: {error}", {}
         by_model: dict[str, tuple[str, ...]] = {}
@@ -215,7 +218,8 @@ class Look:
         try:
             asked = await ask(client, self._memory, spec)
         except PlannerError as error:
-            word = FAILURES.get(error.kind, error.kind) if isinstance(error, ModelError) else "bad"
+            kind = error.kind if isinstance(error, ModelError) else "unusable"
+            word = FAILURES.get(kind, kind)
             return Answered(known.name, False, f"{word}: {error}", word, price_known=priced)
         probe = asked.probe
         json_said = "no JSON" if probe.json_mode is None else f"JSON {JSON_WORDS[probe.json_mode]}"
@@ -258,7 +262,8 @@ class Look:
             plays = {role: (getattr(team, role), *team.fallbacks.get(role, ())) for role in ROLES}
             role = next((role for role in ROLES if name in plays[role]), None)
             base = (team.base_for(role, name) if role else None) or base
-        return ModelSpec(name=name, api_base=base or self._bases.get(name))
+        base = base or self._bases.get(name) or usual_address(name, self._context.env)
+        return ModelSpec(name=name, api_base=base)
 
     def _key(self, name: str, api_base: str | None) -> tuple[str, str]:
         """What is to be said of a model's key, and the word for why it cannot be asked."""
@@ -313,7 +318,7 @@ def _print_known(model: Known) -> None:
 
 def _print_found(keys: dict[str, Key], servers: list[LocalServer]) -> None:
     for key in keys.values():
-        print(f"key     {key.variable} ({key.problem or key.origin})")
+        print(f"key     {key.problem or f'{key.variable} ({key.origin})'}")
     for server in servers:
         names = ", ".join(server.models[:8]) or "no models"
         more = f" and {len(server.models) - 8} more" if len(server.models) > 8 else ""

@@ -8,52 +8,38 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from planner_app.domain.teams import LOCAL_PORTS, LocalServer
+from planner_app.domain.places import PLACES, LocalServer, Place
 
 ASK_SECONDS = 0.7
 """For all of a server's answer, and so for all servers."""
 MAX_BODY = 2_000_000
+HOSTS = ("127.0.0.1", "::1")
+"""Some servers listen at `localhost`, which is the second one on some machines."""
 _NAME = re.compile(r"[!-~]{1,200}")
 """What a model's name looks like: printable ASCII without white space."""
 _NO_CHAT = re.compile(r"embed|rerank|whisper|bge-|minilm|tts", re.IGNORECASE)
 """Models that a server lists beside those that can be talked to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a kind of server usually listens, and how its models are named."""
-
-    name: str
-    port: int
-    path: str
-    """Lists its models."""
-    prefix: str
-    """What litellm's names for them begin with."""
-    base_path: str
-    """Path of the address that litellm wants."""
-
-
-PLACES = (
-    Place("Ollama", LOCAL_PORTS["Ollama"], "/api/tags", "ollama_chat/", ""),
-    Place("vLLM", LOCAL_PORTS["vLLM"], "/v1/models", "hosted_vllm/", "/v1"),
-    Place("LM Studio", LOCAL_PORTS["LM Studio"], "/v1/models", "lm_studio/", "/v1"),
-    Place("llama.cpp", LOCAL_PORTS["llama.cpp"], "/v1/models", "openai/", "/v1"),
-)
-
-
-def find_servers(places: tuple[Place, ...] = PLACES, host: str = "127.0.0.1") -> list[LocalServer]:
-    """The servers that answer, in the order of `places`, with what they serve.
+def find_servers(places: Sequence[Place] = PLACES, *hosts: str) -> list[LocalServer]:
+    """The servers that answer, in the order of `places`, with what they serve. `hosts` takes the
+    place of this machine's own names.
 
     Not to be called on an event loop's thread.
     """
-    return asyncio.run(_ask_all(places, host))
+    return asyncio.run(_ask_all(places, hosts or HOSTS))
 
 
-async def _ask_all(places: tuple[Place, ...], host: str) -> list[LocalServer]:
-    found = await asyncio.gather(*(_ask(place, host) for place in places))
-    return [server for server in found if server is not None]
+async def _ask_all(places: Sequence[Place], hosts: Sequence[str]) -> list[LocalServer]:
+    asked = [(place, host) for place in places for host in hosts]
+    answers = await asyncio.gather(*(_ask(place, host) for place, host in asked))
+    found: dict[Place, LocalServer] = {}
+    for (place, _), server in zip(asked, answers, strict=True):
+        if server is not None:
+            found.setdefault(place, server)  # it may listen at both addresses
+    return list(found.values())
 
 
 async def _ask(place: Place, host: str) -> LocalServer | None:
@@ -66,8 +52,8 @@ async def _ask(place: Place, host: str) -> LocalServer | None:
     names = _names(listing)
     if names is None:
         return None
-    base = f"http://{host}:{place.port}{place.base_path}"
-    return LocalServer(place.name, base, tuple(place.prefix + name for name in names))
+    models = tuple(place.prefix + name for name in names)
+    return LocalServer(place.name, place.address(host), models)
 
 
 async def _get(host: str, port: int, path: str) -> bytes:
@@ -103,4 +89,6 @@ def _names(listing: object) -> list[str] | None:
         return None
     found = [row.get("id") or row.get("name") for row in rows if isinstance(row, dict)]
     names = dict.fromkeys(n for n in found if isinstance(n, str) and _NAME.fullmatch(n))
+    if rows and not names:
+        return None
     return [name for name in names if not _NO_CHAT.search(name)]

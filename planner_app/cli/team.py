@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,29 +15,30 @@ from planner_app.domain.teams import (
     Team,
     TeamChoice,
     TeamRole,
-    choose_team,
+    looks_like_key,
     provider_of,
 )
 
 if TYPE_CHECKING:
+    from planner_app.domain.places import LocalServer
     from planner_app.settings import Settings
 
 
-def settle_team(args: argparse.Namespace, settings: Settings, env: Mapping[str, str]) -> Team:
-    """The team. Keys are looked for, and servers asked, only when nothing names a planner.
+def settle_team(
+    args: argparse.Namespace,
+    settings: Settings,
+    env: Mapping[str, str],
+    servers: Sequence[LocalServer] | None = None,
+) -> Team:
+    """The team; local servers are asked where it needs one, unless they are given.
 
     Raises BadInput for an unknown team, ModelMissing when nothing is found.
     """
     from planner_app.cli.servers import find_servers
-    from planner_app.settings_keys import find_keys
+    from planner_app.settings_keys import find_team
 
     choice = team_choice(args, settings)
-    if choice.planner:
-        return choose_team(choice, env)
-    found = find_keys(env).values()
-    keys = [key.variable for key in found if not key.problem]
-    problems = [key.problem for key in found if key.problem]
-    return choose_team(choice, keys, () if keys else find_servers(), problems)
+    return find_team(choice, env, find_servers if servers is None else lambda: servers)
 
 
 def fallbacks_of(team: Team, role: TeamRole, settings: Settings) -> tuple[str, ...]:
@@ -115,28 +117,17 @@ def doubts(team: Team, settings: Settings) -> tuple[str, ...]:
 
 def team_choice(args: argparse.Namespace, settings: Settings) -> TeamChoice:
     """What flags and settings say, before anything is looked for."""
-    for role in ROLES:
-        named = getattr(args, role, None)
-        if named is not None and (not named or any(c.isspace() for c in named.partition(":")[0])):
-            raise BadInput(
-                f"--{role} {named[:60]!r} names no model", "such as deepseek/deepseek-chat"
-            )
-    name = getattr(args, "team", None) or settings.team
-    if name not in settings.teams and name != "default":
-        from planner_app.settings_layers import nearest
+    choice = settings.choice(getattr(args, "team", None))
+    named = {role: getattr(args, role, None) for role in ROLES}
+    for role, model in named.items():
+        if model is not None:
+            check_name(model, f"--{role}")
+    return dataclasses.replace(choice, **{r: m for r, m in named.items() if m is not None})
 
-        known = [*settings.teams] or ["default"]
-        close = nearest(name, known)
-        raise BadInput(
-            f"there is no team {name[:60]!r}",
-            f"did you mean {close}?" if close else f"there is {', '.join(known)}",
-        )
-    team = settings.teams.get(name)
-    return TeamChoice(
-        name=name,
-        planner=getattr(args, "planner", None) or (team.planner if team else None),
-        executor=getattr(args, "executor", None) or (team.executor if team else None),
-        checker=getattr(args, "checker", None) or (team.checker if team else None),
-        mode=team.mode if team else "team",
-        max_parallel=team.max_parallel if team else 3,
-    )
+
+def check_name(model: str, where: str) -> None:
+    """Raises BadInput for what is no model's name, or is a key that nobody should see."""
+    if looks_like_key(model):
+        raise BadInput(f"{where} is a key, not a model", "put it into its provider's variable")
+    if not model or any(c.isspace() for c in model.partition(":")[0]):
+        raise BadInput(f"{where} {model[:60]!r} names no model", "such as deepseek/deepseek-chat")

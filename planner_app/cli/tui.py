@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from planner_app.cli.context import Context, require_terminal
 
 if TYPE_CHECKING:
-    from planner_app.domain.teams import LocalServer, Team
+    from planner_app.domain.places import LocalServer
+    from planner_app.domain.teams import Team
     from planner_app.settings import Settings
     from planner_app.tui.desk import Checks
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from planner_app.domain.errors import ModelMissing
+from planner_app.domain.places import LocalServer
 
 TeamRole = Literal["planner", "executor", "checker"]
 Mode = Literal["team", "solo"]
@@ -107,9 +108,6 @@ PROVIDERS: tuple[Provider, ...] = (
 )
 """In the order in which they are tried."""
 
-LOCAL_PORTS = {"Ollama": 11434, "vLLM": 8000, "LM Studio": 1234, "llama.cpp": 8080}
-"""Where model servers on this machine usually listen, in the order in which they are preferred."""
-
 _FAMILIES = (
     "deepseek",
     "claude",
@@ -129,18 +127,9 @@ _SAME_FAMILY = {"qwq": "qwen", "magistral": "mistral", "gpt-oss": "gpt"}
 _REASONERS = ("deepseek-r1", "qwq", "thinking", "gpt-oss", "magistral", "qwen3", "reason")
 _CODERS = ("coder", "devstral", "codestral", "code")
 """Words in names of local models that suit planner and executor, the best first."""
+_SHARED_PREFIX = "sk-"
+"""How OpenAI's keys begin, and those of providers for whom no beginning is known."""
 NEEDS_NO_KEY = ("scripted:", "recorded:", "ollama/", "ollama_chat/", "hosted_vllm/", "lm_studio/")
-
-
-@dataclass(frozen=True, slots=True)
-class LocalServer:
-    """A server of models on this machine."""
-
-    name: str
-    """Ollama, vLLM, LM Studio."""
-    api_base: str
-    models: tuple[str, ...]
-    """litellm names of what it serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +198,18 @@ def choose_team(
         return _chosen(choice, choice.executor, "only an executor is named")
     if problems:
         raise ModelMissing("no model is configured, and no key can be used", "; ".join(problems))
-    raise ModelMissing(
-        "no model is configured, and neither a key nor a local model server was found",
+    otherwise = (
         f"set {PROVIDERS[0].variable} or another provider's key, start Ollama, LM Studio, vLLM or "
-        "llama.cpp, or name a model with --planner; `planner run --example` needs none",
+        "llama.cpp, or name a model with --planner; `planner run --example` needs none"
+    )
+    if servers:
+        there = " and ".join(f"{server.name} at {server.api_base}" for server in servers)
+        raise ModelMissing(
+            f"no model is configured, and no model to talk to was found at {there}",
+            f"load one there (`ollama pull qwen3`), or {otherwise}",
+        )
+    raise ModelMissing(
+        "no model is configured, and neither a key nor a local model server was found", otherwise
     )
 
 
@@ -263,22 +260,36 @@ def key_problem(variable: str, key: str) -> str:
     """What is odd about a key, in words that never hold it; empty when nothing is."""
     if key != key.strip() or any(c.isspace() for c in key):
         return f"{variable} holds white space; copy the key again without it"
-    if not key.isprintable() or not key.isascii():
+    if any(c in key for c in "\"'`"):
+        return f"{variable} holds quotation marks; copy the key again without them"
+    if not key.isprintable() or not key.isascii() or not any(c.isalnum() for c in key):
         return f"{variable} holds characters that no key has; copy the key again"
     mine = next((p for p in PROVIDERS if variable in (p.variable, *p.other_variables)), None)
-    longest = max(
-        (p for p in PROVIDERS if p.key_prefix and key.startswith(p.key_prefix)),
-        key=lambda p: len(p.key_prefix),
-        default=None,
-    )
-    if mine is None or longest is None or longest is mine:
+    whose = _issuer(key)
+    if mine is None or whose is None or whose is mine:
         return ""
-    if not mine.key_prefix and longest.key_prefix == "sk-":
+    if whose.key_prefix != _SHARED_PREFIX:
+        said = f"{variable} holds what looks like a key of {whose.name}"
+        return f"{said}; that belongs in {whose.variable}"
+    if not mine.key_prefix:
         return ""  # several providers' keys begin so
+    others = [p.variable for p in PROVIDERS if not p.key_prefix]
     return (
-        f"{variable} holds what looks like a key of {longest.name}; that belongs in "
-        f"{longest.variable}"
+        f"{variable} holds no key of {mine.name}, which begins with {mine.key_prefix}; one that "
+        f"begins with {_SHARED_PREFIX} belongs in {whose.variable}, or in its provider's variable: "
+        f"{', '.join(others)}"
     )
+
+
+def looks_like_key(text: str) -> bool:
+    """Whether a text that should be something else is a provider's key, pasted by mistake."""
+    return len(text) >= 20 and "/" not in text and _issuer(text) is not None
+
+
+def _issuer(key: str) -> Provider | None:
+    """Whose keys begin like this one, by the longest beginning."""
+    alike = (p for p in PROVIDERS if p.key_prefix and key.startswith(p.key_prefix))
+    return max(alike, key=lambda p: len(p.key_prefix), default=None)
 
 
 def _chosen(choice: TeamChoice, planner: str, why: str) -> Team:

@@ -16,9 +16,8 @@ from planner_app.broker.catalogue import ToolModule
 from planner_app.broker.services import Services as ToolServices
 from planner_app.broker.services import open_recorded, open_web
 from planner_app.domain.catalogue import Role
-from planner_app.domain.errors import ModelMissing
+from planner_app.domain.errors import ModelMissing, NotFound
 from planner_app.domain.state import RunState
-from planner_app.domain.teams import TeamChoice, choose_team
 from planner_app.engine.daily import DailyBudget
 from planner_app.engine.recordings import load_recording
 from planner_app.examples.library import example_folder
@@ -32,7 +31,7 @@ from planner_app.sandbox.limits import Limits
 from planner_app.sandbox.options import SandboxOptions
 from planner_app.sandbox.session import Launcher
 from planner_app.settings import SandboxKind, Settings
-from planner_app.settings_keys import all_keys, find_keys
+from planner_app.settings_keys import all_keys, find_team
 
 SCRIPTED = "scripted:"
 SpecFor = Callable[[Role], ModelSpec]
@@ -96,18 +95,9 @@ class Services:
 
     def default_models(self, team: str) -> dict[str, str]:
         """Role to model for a task that leaves it open; empty when nothing is configured."""
-        chosen = self.settings.teams.get(team)
-        choice = TeamChoice(name=team)
-        if chosen is not None:
-            choice = TeamChoice(
-                name=team,
-                planner=chosen.planner,
-                executor=chosen.executor,
-                checker=chosen.checker,
-            )
         try:
-            return choose_team(choice, find_keys(os.environ)).models
-        except ModelMissing:
+            return find_team(self.settings.choice(team), os.environ).models
+        except (ModelMissing, NotFound):
             return {}
 
     def spec_for(self, state: RunState, models: Callable[[], Mapping[str, str]]) -> SpecFor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from planner_app.domain.errors import BadInput, KeyMissing
+from planner_app.domain.places import HOMELESS, server_key, usual_address
 from planner_app.models.call import Bounds, Call
 from planner_app.models.faults import Place
 from planner_app.models.lite import litellm_if_loaded
@@ -58,7 +60,8 @@ class LiteLLMOptions:
     def api_base(self, spec: ModelSpec) -> str | None:
         """The address of a model's server; None: the provider's own."""
         provider = spec.name.partition("/")[0] + "/"
-        return spec.api_base or self.api_bases.get(spec.name) or self.api_bases.get(provider)
+        said = spec.api_base or self.api_bases.get(spec.name) or self.api_bases.get(provider)
+        return said or usual_address(spec.name, os.environ)
 
 
 class LiteLLMClient:
@@ -143,18 +146,24 @@ class LiteLLMClient:
             await module.close_litellm_async_clients()
 
     def _key(self, spec: ModelSpec) -> str | None:
+        own_server = self._options.api_base(spec) is not None
         try:
-            key = self._options.key_for(spec.name)
+            key = self._options.key_for(spec.name) or server_key(spec.name, os.environ)
         except KeyMissing as error:
             # A server of one's own seldom wants a key, but the protocol's client insists on one.
-            if self._options.api_base(spec):
+            if own_server:
                 return "none"
             raise model_error("auth", error.message, error.hint) from error
-        return key or ("none" if self._options.api_base(spec) else None)
+        return key or ("none" if own_server else None)
 
 
 def _check_address(place: Place) -> None:
     base = place.address
+    if place.api_base is None and place.model.partition("/")[0] in HOMELESS:
+        # litellm would ask OpenAI, to whom nobody wanted to say anything.
+        raise model_error(
+            "bad_request", f"nobody said where {place.model} is served", "set its api_base"
+        )
     if base is None:
         return
     parts = urlsplit(base)

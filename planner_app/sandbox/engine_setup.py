@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -78,7 +78,11 @@ class AptResult:
 def check_engine() -> EngineState:
     """Ask the engine once, start nothing. About 2 ms on a local socket."""
     endpoint = find_endpoint()
-    return _state_of(endpoint, ping(endpoint))
+    answer = ping(endpoint)
+    state = _state_of(endpoint, answer)
+    if not _may_be_set_up(endpoint, answer):
+        return state
+    return _refusal(endpoint) or replace(state, fix=f"planner doctor --fix, or {state.fix}")
 
 
 def ensure_engine(say: Say = lambda _: None) -> EngineState:
@@ -90,7 +94,7 @@ def ensure_engine(say: Say = lambda _: None) -> EngineState:
     """
     endpoint = find_endpoint()
     answer = ping(endpoint)
-    if answer.kind == "ok" or not (endpoint.is_default and answer.kind == "absent"):
+    if not _may_be_set_up(endpoint, answer):
         return _state_of(endpoint, answer)
     refusal = _refusal(endpoint)
     if refusal is not None:
@@ -162,6 +166,11 @@ def _state_of(endpoint: Endpoint, answer: Ping) -> EngineState:
     else:
         fix = f"start that engine, or unset {endpoint.origin} to use the local one"
     return EngineState(False, endpoint.url, why=answer.why, fix=fix)
+
+
+def _may_be_set_up(endpoint: Endpoint, answer: Ping) -> bool:
+    """Whether nobody chose an engine, and none is there."""
+    return endpoint.is_default and answer.kind == "absent"
 
 
 def _refusal(endpoint: Endpoint) -> EngineState | None:

@@ -18,10 +18,11 @@ from planner_app.domain.errors import (
     KeyMissing,
     ModelMissing,
 )
-from planner_app.domain.teams import ROLES, LocalServer, Team, TeamChoice, choose_team
+from planner_app.domain.teams import ROLES, Team
 from planner_app.tui.gateway import ExampleCard, TeamLine
 
 if TYPE_CHECKING:
+    from planner_app.domain.places import LocalServer
     from planner_app.queue import Submission
     from planner_app.settings import Settings
 
@@ -128,31 +129,11 @@ class Desk:
 
     def _team(self) -> Team:
         if self._found is None:
-            self._found = self._choose()
+            from planner_app.settings_keys import find_team
+
+            servers = self._checks.servers or tuple
+            self._found = find_team(self.settings.choice(), self._env, servers)
         return self._found
-
-    def _choose(self) -> Team:
-        settings = self.settings
-        own = settings.teams.get(settings.team)
-        choice = TeamChoice(name=settings.team)
-        if own is not None:
-            choice = TeamChoice(
-                name=settings.team,
-                planner=own.planner,
-                executor=own.executor,
-                checker=own.checker,
-                mode=own.mode,
-                max_parallel=own.max_parallel,
-            )
-        if choice.planner:
-            return choose_team(choice, ())
-        from planner_app.settings_keys import find_keys
-
-        found = find_keys(self._env).values()
-        keys = [key.variable for key in found if not key.problem]
-        problems = [key.problem for key in found if key.problem]
-        servers = () if keys or self._checks.servers is None else self._checks.servers()
-        return choose_team(choice, keys, servers, problems)
 
     def _check(self, team: Team) -> None:
         from planner_app.settings_keys import check_key_for

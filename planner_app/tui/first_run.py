@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
-from planner_app.domain.teams import LOCAL_PORTS, PROVIDERS
+from planner_app.domain.places import LOCAL_PORTS
+from planner_app.domain.teams import PROVIDERS
 from planner_app.tui.gateway import TeamLine
 from planner_app.view.clean import clean
 from planner_app.view.wrap import Line

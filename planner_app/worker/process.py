@@ -41,7 +41,8 @@ def run_worker(settings: Settings, *, detached: bool = False) -> int:
             worker_of = _worker_of(settings, history, queue, engine_drive(settings, history, queue))
             asyncio.run(_run(worker_of, let_go, detached=detached))
     except Exception:
-        _log.exception("the worker failed")
+        if detached:  # in the foreground the command line says it
+            _log.exception("the worker failed")
         raise
     finally:
         let_go()

@@ -14,6 +14,7 @@ import pytest
 from scripted_replies import planner_says
 
 from planner_app.history import History
+from planner_app.sandbox.engine_endpoint import Ping
 from planner_app.settings_paths import find_paths
 
 
@@ -61,6 +62,10 @@ SCRIPTED = ("--planner", "scripted:nowhere.jsonl", "--sandbox", "unsafe-host")
         (["run", "x", "--planner", "ollama_chat/x", "--max-tokens", "99"], 2, "is too small"),
         (["run", "x", "--out", "/proc/nowhere"], 2, "cannot write to /proc/nowhere"),
         (["run", "--example", "--out", "/proc/nowhere"], 2, "cannot write to /proc/nowhere"),
+        (["run", "x", "--planner", "sk-" + "q" * 30], 2, "--planner is a key, not a model"),
+        (["models", ""], 2, "names no model"),
+        (["models", "sk-ant-" + "q" * 30], 2, "MODEL is a key, not a model"),
+        (["models", "--team", "fast"], 2, "there is no team 'fast'"),
         (["tasks", "--limit", "0"], 2, "--limit"),
         (["find", "!!"], 2, "no word"),
         (["show", "last"], 2, "delegate a first task"),
@@ -139,6 +144,15 @@ def test_a_key_in_the_wrong_variable_is_said_and_not_printed(typed) -> None:
     assert key not in done.stderr
 
 
+def test_a_key_in_a_models_place_is_said_and_not_printed(typed) -> None:
+    key = "sk-" + "q" * 40
+    set_here = typed("config", "set", "teams.default.planner", key)
+    in_a_variable = typed("models", PLANNER_TEAMS_DEFAULT_PLANNER=key)
+    for done in (set_here, in_a_variable, typed("run", "x", "--planner", key)):
+        _one_line(done, 2, "a key, not a model")
+        assert key not in done.stderr
+
+
 def test_a_key_with_white_space_is_said_and_not_printed(typed) -> None:
     done = typed("run", "x", "--planner", "openai/gpt-5.6", OPENAI_API_KEY="sk-abc def")
     _one_line(done, 4, "white space")
@@ -183,6 +197,31 @@ def test_a_corrupt_database_is_said(typed, database: Path) -> None:
 def test_a_data_folder_that_is_a_file_is_said(planner, folder: Path) -> None:
     (folder / "file").write_text("", encoding="utf-8")
     _one_line(planner("worker", "start", PLANNER_HOME=str(folder / "file")), 4, "file")
+
+
+@pytest.mark.parametrize("args", [["config", "path"], ["tasks"], ["doctor"]], ids=str)
+def test_a_home_of_nobody_is_said(typed, args) -> None:
+    done = typed(*args, PLANNER_HOME="~no-such-user/planner")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("planner: PLANNER_HOME names a home folder")
+
+
+def test_a_foreground_worker_that_cannot_begin_is_one_line(planner, folder: Path) -> None:
+    (folder / "file").write_text("", encoding="utf-8")
+    home = str(folder / "home")
+    database = f"sqlite:///{folder}/file/planner.db"
+    _one_line(planner("worker", "run", PLANNER_HOME=home, PLANNER_DATABASE_URL=database), 4, "file")
+
+
+def test_closed_streams_are_no_fault(folder: Path) -> None:
+    home = {**os.environ, "PLANNER_HOME": str(folder / "home")}
+    for closed, command in ((">&-", "tasks"), ("<&- >&- 2>&-", "models"), (">&-", "config path")):
+        line = f'exec "$0" -m planner_app {command} {closed}'
+        done = subprocess.run(
+            ["sh", "-c", line, sys.executable], env=home, capture_output=True, check=False
+        )
+        assert (done.returncode, done.stdout) == (0, b"")
+        assert b"unexpected" not in done.stderr
 
 
 def test_unknown_runs_name_the_nearest(typed, database: Path) -> None:
@@ -251,3 +290,49 @@ def test_doctor_says_what_is_missing_and_exits_4(typed, folder: Path) -> None:
     assert checks["engine"]["fix"]
     assert not checks["models"]["ok"]
     assert checks["python"]["ok"]
+
+
+def test_doctor_names_a_mistake_in_the_settings_once_and_looks_at_the_rest(
+    typed, planner_home: Path
+) -> None:
+    planner_home.mkdir()
+    (planner_home / "config.toml").write_text("[budget]\nusdd = 1\n", encoding="utf-8")
+    done = typed("doctor", PLANNER_NET_POLICY="off")
+    assert done.returncode == 4
+    assert done.stdout.count("budget.usdd") == 1
+    assert "!!  models" in done.stdout
+    assert "ok  history" in done.stdout
+
+
+def test_doctor_says_that_a_profile_cannot_be_read(typed, planner_home: Path) -> None:
+    planner_home.mkdir()
+    (planner_home / "profiles.toml").write_text("[[profile]]\nmatch = 3\n", encoding="utf-8")
+    done = typed("doctor", "--json", PLANNER_NET_POLICY="off")
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert not checks["settings"]["ok"]
+    assert "profiles.toml, line 2" in checks["settings"]["text"]
+
+
+def test_doctor_says_where_no_history_could_be_made(typed, planner_home: Path) -> None:
+    planner_home.parent.mkdir(exist_ok=True)
+    planner_home.write_text("", encoding="utf-8")
+    done = typed("doctor", PLANNER_NET_POLICY="off")
+    assert "!!  history" in done.stdout
+    assert f"{planner_home} is no folder" in done.stdout
+
+
+def test_doctor_proposes_only_what_this_person_can_do(typed, monkeypatch) -> None:
+    from planner_app.sandbox import engine_setup
+
+    def nothing_listens(endpoint: object) -> Ping:
+        return Ping("absent", "no container engine answers")
+
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr(engine_setup, "ping", nothing_listens)
+    for user, proposed in ((1000, False), (0, True)):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        monkeypatch.setattr(engine_setup, "_may_mount", lambda: True)
+        done = typed("doctor", "--json", PLANNER_NET_POLICY="off")
+        checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+        assert ("planner doctor --fix" in checks["engine"]["fix"]) is proposed
+        assert ("only root" in checks["engine"]["text"]) is not proposed

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from planner_app.cli.servers import ASK_SECONDS, PLACES, Place, find_servers
-from planner_app.domain.teams import LocalServer, TeamChoice, choose_team
+from planner_app.cli.servers import ASK_SECONDS, find_servers
+from planner_app.domain.errors import ModelMissing
+from planner_app.domain.places import PLACES, LocalServer, Place
+from planner_app.domain.teams import TeamChoice, choose_team
 
 OLLAMA, VLLM, STUDIO, LLAMA = PLACES
 Serve = Callable[[bytes, int], int]
@@ -76,7 +78,7 @@ def test_an_openai_like_server_is_found_with_its_models(serve: Serve) -> None:
         (b"", 200),
         (b"null", 200), (b"[" * 100_000, 200), (b'{"models": "many"}', 200),
         (b'{"models": [' + b" " * 3_000_000, 200), (b"\xff\xfe\x00", 200),
-        (b'{"models": [{"name": "a"}]}', 500),
+        (b'{"models": [{"name": "a"}]}', 500), (b'{"data": [{"id": 5}, {"id": 6}]}', 200),
     ],
     ids=lambda value: str(value)[:20],
 )  # fmt: skip
@@ -162,3 +164,38 @@ def test_all_places_are_asked_and_the_order_is_kept(serve: Serve) -> None:
     vllm = _at(VLLM, serve(b'{"data": [{"id": "b"}]}', 200))
     found = find_servers((vllm, nothing, ollama))
     assert [server.name for server in found] == ["vLLM", "Ollama"]
+
+
+def test_a_server_that_listens_at_the_other_loopback_address_is_found_once() -> None:
+    class Quiet(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"data": [{"id": "m"}]}')
+
+        def log_message(self, *args: object) -> None:
+            """Quiet."""
+
+    class Version6(http.server.ThreadingHTTPServer):
+        address_family = socket.AF_INET6
+
+    try:
+        server = Version6(("::1", 0), Quiet)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        port = server.server_address[1]
+        (found,) = find_servers((_at(STUDIO, port),))
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert found.api_base == f"http://[::1]:{port}/v1"
+    assert found.models == ("lm_studio/m",)
+
+
+def test_a_server_without_a_model_is_named_with_what_to_do() -> None:
+    with pytest.raises(ModelMissing) as raised:
+        choose_team(TeamChoice(), (), [LocalServer("Ollama", "http://127.0.0.1:11434", ())])
+    assert "Ollama at http://127.0.0.1:11434" in raised.value.message
+    assert "ollama pull" in raised.value.hint

@@ -7,9 +7,11 @@ import json
 
 import pytest
 
-from planner_app.models.litellm_client import LiteLLMClient
-from planner_app.models.port import Message, ModelError
+from planner_app.domain.places import HOMELESS
+from planner_app.models.litellm_client import LiteLLMClient, LiteLLMOptions
+from planner_app.models.port import Message, ModelError, ModelSpec
 from planner_app.models.prices import Price
+from planner_app.models.profiles import ProfileBook
 from tests.loopback.server import Form, LoopbackServer, Reply
 from tests.models.calls import Heard, ask, real_client
 
@@ -234,3 +236,36 @@ async def test_an_unknown_provider_is_one_clear_line(
     assert caught.value.kind == "unknown_model"
     assert "deepseek/deepseek-reasoner" in caught.value.hint
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "env", "where"),
+    [
+        ("lm_studio/x", {}, "http://localhost:1234/v1"),
+        ("hosted_vllm/a/b", {}, "http://localhost:8000/v1"),
+        ("hosted_vllm/x", {"HOSTED_VLLM_API_BASE": "http://h:1/v1"}, "http://h:1/v1"),
+        ("xinference/x", {"XINFERENCE_API_BASE": "http://h:1/v1"}, "http://h:1/v1"),
+        ("xinference/x", {}, None),
+        ("openai/x", {"OPENAI_API_BASE": "http://h:1/v1"}, None),
+    ],
+)
+def test_a_model_of_ones_own_machine_is_asked_there_and_not_at_openai(
+    monkeypatch: pytest.MonkeyPatch, model: str, env: dict[str, str], where: str | None
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    options = LiteLLMOptions(ProfileBook.load())
+    assert options.api_base(ModelSpec(name=model)) == where
+    own = ModelSpec(name=model, api_base="http://own:2")
+    assert options.api_base(own) == "http://own:2"
+
+
+@pytest.mark.parametrize("provider", sorted(HOMELESS - {"lm_studio", "hosted_vllm"}))
+async def test_a_model_without_a_known_server_is_asked_nowhere(
+    monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-" + "x" * 30)
+    with pytest.raises(ModelError) as raised:
+        await real_client().complete(ask(f"{provider}/x"), lambda _: None)
+    assert f"where {provider}/x is served" in raised.value.message
+    assert "api_base" in str(raised.value)

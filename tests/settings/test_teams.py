@@ -6,11 +6,12 @@ import keyring
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from keyring.errors import KeyringLocked
 
 from planner_app.domain.errors import KeyMissing, ModelMissing
+from planner_app.domain.places import LocalServer
 from planner_app.domain.teams import (
     PROVIDERS,
-    LocalServer,
     TeamChoice,
     choose_team,
     family,
@@ -117,9 +118,18 @@ def test_a_key_in_the_wrong_variable_is_said_and_never_printed() -> None:
     assert key not in repr(keys_in_environment(env))
 
 
-@pytest.mark.parametrize("key", [" sk-abc", "sk-abc\n", "sk abc", "sk-äbc", "sk-\x00"])
+@pytest.mark.parametrize(
+    "key", [" sk-abc", "sk-abc\n", "sk abc", "sk-äbc", "sk-\x00", '"sk-abc"', "'sk-abc'", "..."]
+)
 def test_a_key_that_cannot_be_one_is_said(key) -> None:
     assert "OPENAI_API_KEY" in key_problem("OPENAI_API_KEY", key)
+
+
+def test_a_beginning_that_several_providers_share_is_not_blamed_on_one() -> None:
+    said = key_problem("ANTHROPIC_API_KEY", "sk-" + "x" * 30)
+    assert "begins with sk-ant-" in said
+    assert "OPENAI_API_KEY" in said
+    assert "DEEPSEEK_API_KEY" in said
 
 
 @pytest.mark.parametrize(
@@ -157,6 +167,20 @@ def test_a_key_of_the_keyring_counts_beside_those_of_the_environment(
     }
     assert "keyring" not in repr(found["OPENAI_API_KEY"])
     assert "from-the-keyring" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "fault", [RuntimeError("the bus exploded"), ModuleNotFoundError("backend"), KeyringLocked("no")]
+)
+def test_a_keyring_that_cannot_be_asked_keeps_nobody_from_other_keys(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def broken(_service: str, _name: str) -> str:
+        raise fault
+
+    monkeypatch.setattr(keyring, "get_password", broken)
+    assert find_keys({}) == {}
+    assert list(all_keys({"OPENAI_API_KEY": "sk-new"})) == ["OPENAI_API_KEY"]
 
 
 def test_only_keys_that_are_set_here_are_asked_of_a_worker() -> None:
