@@ -23,6 +23,8 @@ from planner_app.models.fences import read_turn
 from planner_app.models.port import Message
 from planner_app.models.structured import StructuredError, parse
 
+MAX_NAMES = 20
+"""Of values, and of artifacts, that a report may name."""
 EVIDENCE_BYTES = 4_000
 """Of all quotes of a report; they are shared evenly where it is too little."""
 RESULT_BYTES = 6_200
@@ -49,6 +51,8 @@ class Reported:
     """A turn that ends the step."""
 
     report: Report
+    note: str = ""
+    """What of it is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +155,10 @@ def _inputs(state: RunState, step: StepState) -> list[str]:
         report = state.steps[dep].report
         if report is not None:
             lines.append(f"step {dep} found: {report.result[:600]}")
-        others = [n for n in state.steps[dep].values if n not in step.step.inputs]
-        lines += [f"variable `{n}` from step {dep}" for n in others]
+        others = {n: v for n, v in state.steps[dep].values.items() if n not in step.step.inputs}
+        missing = {n: v for n, v in others.items() if v.get("sha") is None}
+        lines += [f"variable `{n}` from step {dep}" for n in others if n not in missing]
+        lines += [f"no variable `{n}`: {v['preview']}"[:400] for n, v in missing.items()]
         if state.steps[dep].workspace is not None:
             lines.append(f"the files of step {dep} are in the working folder")
     lines += [f"file {line}" for line in file_lines(state)]
@@ -191,7 +197,14 @@ def read_executor(text: str, finish_reason: str, attempt: Attempt) -> Acted | Re
         return Unusable("bad_report", f"The report could not be read: {error.message}")
     if "truncated" in parsed.flags:
         return Unusable("truncated", "The report was cut off. Write it shorter.")
-    return Reported(_bounded(parsed.value))
+    report = parsed.value
+    lists = {"values": report.values, "artifacts": report.artifacts}
+    over = [
+        f"of {len(names)} {what} the first {MAX_NAMES} count"
+        for what, names in lists.items()
+        if len(names) > MAX_NAMES
+    ]
+    return Reported(_bounded(report), "; ".join(over))
 
 
 def _bounded(report: Report) -> Report:
@@ -210,9 +223,9 @@ def _bounded(report: Report) -> Report:
     return report.model_copy(
         update={
             "result": cut(report.result[:MAX_RESULT_CHARS], RESULT_BYTES),
-            "values": [cut(name, 100) for name in report.values[:20]],
+            "values": [cut(name, 100) for name in report.values[:MAX_NAMES]],
             "evidence": evidence,
-            "artifacts": [cut(name, 120) for name in report.artifacts[:20]],
+            "artifacts": [cut(name, 120) for name in report.artifacts[:MAX_NAMES]],
             "tried": [cut(line, 120) for line in report.tried[:10]],
             "next_hint": cut(report.next_hint, 600),
         }

@@ -7,6 +7,16 @@ from planner_app.sandbox.session import ActionResult
 
 MAX_CHARS = 12_000
 """Of the whole observation; each part is cut in its middle."""
+_ENDED = {
+    "ok": "The action ran.",
+    "ended": "The action ended to wait for the person.",
+    "exit": "The action called exit; the session goes on.",
+}
+_STOPPED = {
+    "interrupted": "The person stopped the action.",
+    "timeout": "The action took too long and was stopped.",
+    "died": "The action's process ended.",
+}
 
 
 def observation_text(result: ActionResult, turn: int) -> str:
@@ -17,6 +27,8 @@ def observation_text(result: ActionResult, turn: int) -> str:
 def observation_body(result: ActionResult) -> str:
     """What came back, without the marks around it."""
     parts = []
+    if result.why and result.status not in _STOPPED:
+        parts.append(f"Note: {result.why}")
     if result.stdout:
         parts.append(f"Output:\n{cut_middle(result.stdout, MAX_CHARS // 2)}")
     if result.stderr:
@@ -45,23 +57,16 @@ def _shown(result: ActionResult) -> list[str]:
 
 
 def _headline(result: ActionResult) -> str:
-    lost = " Its variables are gone: the session starts anew." if result.state_lost else ""
-    if result.status == "ok":
-        return "The action ran."
-    if result.status == "error" and result.error is not None:
-        return f"The action failed with {result.error.name}.{lost}"
-    if result.status == "ended":
-        return "The action ended to wait for the person."
-    words = {
-        "interrupted": "The person stopped the action.",
-        "timeout": "The action took too long and was stopped.",
-        "exit": "The action called exit; the session goes on.",
-        "died": "The action's process ended.",
-    }
-    head = words.get(result.status, "The action failed.")
     oom = " It used more memory than it has." if result.oom else ""
-    why = f" ({result.why})" if result.why else ""
-    return f"{head}{why}{oom}{lost}"
+    if result.status in _STOPPED:
+        why = f" ({result.why})" if result.why else ""
+        lost = " Its variables are gone: the session starts anew." if result.state_lost else ""
+        return f"{_STOPPED[result.status]}{why}{oom}{lost}"
+    head = _ENDED.get(result.status, "The action failed.")
+    if result.status == "error" and result.error is not None:
+        head = f"The action failed with {result.error.name}."
+    lost = " The variables of earlier actions are gone." if result.state_lost else ""
+    return f"{head}{oom}{lost}"
 
 
 def cut_middle(text: str, limit: int) -> str:

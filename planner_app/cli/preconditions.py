@@ -32,6 +32,8 @@ def check_files(args: argparse.Namespace, settings: Settings) -> None:
     """Every file can be used as it is meant, before keys and engine are looked at."""
     from planner_app.queue.attachments import Caps, list_files, read
 
+    if "" in (*args.file, *args.dir):  # a variable that is not set, and not the working folder
+        raise BadInput("the name of a file or folder is empty", "name one, or `.` for this folder")
     caps = Caps(settings.attachments.max_file, settings.attachments.max_total)
     listing = list_files([Path(f) for f in args.file], [Path(d) for d in args.dir], set())
     total = 0

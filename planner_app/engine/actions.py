@@ -61,6 +61,7 @@ class Actions:
                 # brought back, with the results of the calls that it had made.
                 await self._log.append(orphan(move.id, self._log.state.open[move.id], ENGINE_ENDED))
                 return
+            result = lane.told(result)
             await self._record(move, code, result)
         await self._sessions.after_action(lane, result)
 

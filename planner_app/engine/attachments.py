@@ -3,34 +3,65 @@
 from __future__ import annotations
 
 import mimetypes
+from collections.abc import AsyncIterator, Iterable, Iterator
 from urllib.parse import quote
 
 from planner_app.broker.port import Fetched, ToolFailed
 from planner_app.broker.reader import Reader
-from planner_app.domain.catalogue import SourceAdded
+from planner_app.domain.catalogue import Attachment, SourceAdded
 from planner_app.domain.citations import PAGE_BREAK
 from planner_app.domain.events import EventDraft
 from planner_app.engine.run_log import RunLog
 
+GROUP_BYTES = 2 * 1024 * 1024
+"""Of files that are recorded together: each group makes others who write the history wait."""
 
-async def attachment_sources(log: RunLog, reader: Reader) -> list[EventDraft]:
-    """The facts that the files can be cited; a PDF by its pages."""
-    drafts = []
-    for attached in log.state.attachments:
-        n, new = log.number("attachment", None, attached.sha256)
-        if not new:
-            continue
-        data = (await log.history.load_blobs([attached.sha256]))[attached.sha256]
-        mime = mimetypes.guess_type(attached.name)[0] or "application/octet-stream"
-        text = (await _text_of(data, attached.name, mime, reader)).encode("utf-8", "replace")
-        # The bytes are stored already, and most files are text that stands for itself.
-        sha = attached.sha256 if text == data else (await log.put(text))[0]
-        source = SourceAdded(
-            n=n, kind="attachment", title=attached.name[:500], sha256=attached.sha256, mime=mime
-        )
-        blobs = {"content": attached.sha256, "text": sha}
-        drafts.append(source.draft(actor="tool", blobs=blobs))
-    return drafts
+
+def in_groups(files: Iterable[Attachment], most: int) -> Iterator[list[Attachment]]:
+    """The files in their order, as many at a time as `most` bytes hold, but at least one."""
+    group: list[Attachment] = []
+    size = 0
+    for file in files:
+        size += file.bytes
+        if group and size > most:
+            yield group
+            group, size = [], file.bytes
+        group.append(file)
+    if group:
+        yield group
+
+
+async def attachment_sources(log: RunLog, reader: Reader) -> AsyncIterator[list[EventDraft]]:
+    """The facts that the files can be cited, a PDF by its pages; a group of files at a time.
+
+    Those that are recorded already, by an earlier driver perhaps, are left out.
+    """
+    for group in in_groups(log.state.attachments, GROUP_BYTES):
+        new = {}
+        for file in group:
+            n, is_new = log.number("attachment", None, file.sha256)
+            if is_new:
+                new[n] = file
+        if new:
+            yield await _sources(log, reader, new)
+
+
+async def _sources(log: RunLog, reader: Reader, files: dict[int, Attachment]) -> list[EventDraft]:
+    loaded = await log.history.load_blobs([file.sha256 for file in files.values()])
+    mimes, texts = {}, {}
+    for n, file in files.items():
+        data = loaded[file.sha256]
+        mimes[n] = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        text = (await _text_of(data, file.name, mimes[n], reader)).encode("utf-8", "replace")
+        if text != data:  # most files are text that stands for itself, and is stored already
+            texts[n] = text
+    shas = dict(zip(texts, await log.put(*texts.values()), strict=True))
+    return [
+        SourceAdded(
+            n=n, kind="attachment", title=file.name[:500], sha256=file.sha256, mime=mimes[n]
+        ).draft(actor="tool", blobs={"content": file.sha256, "text": shas.get(n, file.sha256)})
+        for n, file in files.items()
+    ]
 
 
 async def _text_of(data: bytes, name: str, mime: str, reader: Reader) -> str:

@@ -103,8 +103,9 @@ class _Driver:
         drafts += left_behind(state)
         if state.started_at is None:
             drafts += [NoteAdded(text=line).draft() for line in crew.warnings]
-            drafts += await attachment_sources(self._log, self._services.tools(state).reader)
         await self._log.append(*drafts, durable=True)
+        async for sources in attachment_sources(self._log, self._services.tools(state).reader):
+            await self._log.append(*sources)
 
     async def _loop(self, crew: Crew) -> RunState:
         while True:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner_app.broker.session_tools import MAX_ARTIFACT_BYTES
+from planner_app.domain.catalogue import Attachment
 from planner_app.domain.errors import PlannerError
 from planner_app.domain.events import EventDraft
 from planner_app.domain.state import RunState
@@ -28,6 +29,8 @@ MAX_LEFT_FILES = 20
 MAX_LEFT_BYTES = 10 * 1024 * 1024
 PREVIEW_CHARS = 400
 _PIECE = 256 * 1024
+_SAME_SECONDS = 0.001
+"""By how much a file's time may differ after its way through an archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,8 @@ class Workspace:
 
     pieces: tuple[str, ...]
     """sha256 of the parts of its tar, in order."""
-    files: dict[str, int]
-    """Name to size."""
+    files: dict[str, tuple[int, float | None]]
+    """Name to size and time of change (Unix time; None: not known)."""
 
     def to_json(self) -> bytes:
         """As it is stored."""
@@ -47,7 +50,11 @@ class Workspace:
     def read(cls, log: RunLog, sha: str) -> Workspace:
         """From its blob. Raises NotFound."""
         data = json.loads(log.read(sha))
-        return cls(tuple(data["pieces"]), data["files"])
+        files = {
+            name: (known, None) if isinstance(known, int) else (known[0], known[1])
+            for name, known in data["files"].items()  # earlier versions kept the size alone
+        }
+        return cls(tuple(data["pieces"]), files)
 
 
 async def keep_values(
@@ -71,8 +78,9 @@ async def _kept(
     log: RunLog, session: Session, name: str, value: Exported
 ) -> tuple[dict[str, Any], str | None]:
     if value.kind == "json":
-        data = json.dumps(value.value, ensure_ascii=False).encode("utf-8", "replace")
-        preview = data[: 4 * PREVIEW_CHARS].decode("utf-8", "ignore")[:PREVIEW_CHARS]
+        data = json.dumps(value.value).encode()  # ASCII holds halves of surrogate pairs, too
+        text = json.dumps(value.value, ensure_ascii=False)
+        preview = text[:PREVIEW_CHARS].encode("utf-8", "replace").decode()
         size, sha = len(data), (await log.put(data))[0]
     elif value.kind == "pickle":
         pieces, size = await _put_pieces(log, session.export_pickle(name, MAX_VALUE_BYTES))
@@ -90,20 +98,24 @@ def _not_kept(why: str) -> dict[str, Any]:
 
 async def give_values(
     log: RunLog, session: Session, values: Mapping[str, Mapping[str, Any]]
-) -> list[str]:
-    """Bind recorded variables again; the names of those that were kept. Raises BindFailed."""
-    bound = []
+) -> tuple[list[str], dict[str, str]]:
+    """Bind recorded variables again; the names of those that are there, and why others are not."""
+    bound, failed = [], {}
     for name, value in values.items():
         sha = value.get("sha")
         if sha is None:
             continue
-        bound.append(name)
         data = json.loads(log.read(sha))
-        if value["kind"] == "json":
-            await session.bind({name: data})
+        try:
+            if value["kind"] == "json":
+                await session.bind({name: data})
+            else:
+                await session.import_pickle(name, _get_pieces(log, data["pieces"]))
+        except BindFailed as error:
+            failed[name] = error.message
         else:
-            await session.import_pickle(name, _get_pieces(log, data["pieces"]))
-    return bound
+            bound.append(name)
+    return bound, failed
 
 
 async def keep_artifacts(
@@ -128,15 +140,12 @@ async def keep_artifacts(
 def left_files(
     log: RunLog, files: Sequence[FileInfo], step_id: str, named: Sequence[str]
 ) -> tuple[list[str], str]:
-    """Files that the attempt made itself and did not name, which become artifacts too; and what
-    is to be said of those that do not."""
-    kept = {name: artifact.bytes for name, artifact in log.state.artifacts.items()}
-    given = _given(log, log.state, step_id)
+    """Files that the attempt made or changed and did not name, which become artifacts too; and
+    what is to be said of those that do not."""
     made = [
         file
-        for file in files
+        for file in _made(log, files, step_id)
         if file.name not in named
-        and file.bytes not in (given.get(file.name), kept.get(file.name))
         and file.bytes > 0
         and not any(part.startswith((".", "__")) for part in file.name.split("/"))
     ]
@@ -151,29 +160,72 @@ def left_files(
     return small[:MAX_LEFT_FILES], note[:500] if whys else ""
 
 
-def _given(log: RunLog, state: RunState, step_id: str) -> dict[str, int]:
-    """Files that were there before the attempt: attachments, and the workspaces of other steps."""
-    given = {attached.name: attached.bytes for attached in state.attachments}
-    for dep in state.steps[step_id].step.deps:
-        sha = state.steps[dep].workspace
-        if sha is not None:
-            given |= Workspace.read(log, sha).files
-    return given
+def _made(log: RunLog, files: Sequence[FileInfo], step_id: str) -> list[FileInfo]:
+    """Those that are not as they were given: new ones, and changed ones."""
+    at = given_at(log)
+    given: dict[str, tuple[int, float | None]] = {
+        file.name: (file.bytes, at) for file in given_files(log, step_id)
+    }
+    for sha in earlier_workspaces(log.state, step_id):
+        for name, held in Workspace.read(log, sha).files.items():
+            given[name] = max(held, given.get(name, held), key=lambda known: known[1] or 0.0)
+    made = []
+    for file in files:
+        size, changed = given.get(file.name, (None, None))
+        moved = changed is not None and abs(file.mtime.timestamp() - changed) > _SAME_SECONDS
+        if file.bytes != size or moved:
+            made.append(file)
+    return made
+
+
+def given_at(log: RunLog) -> int:
+    """The time that given files bear (Unix time): before whatever a step changes."""
+    return int(log.state.created_at.timestamp())
+
+
+def given_files(log: RunLog, step_id: str) -> list[Attachment]:
+    """What a step has beside the workspaces of those before it: the task's files, and artifacts
+    of those that their workspaces do not hold."""
+    state = log.state
+    held: set[str] = set()
+    for sha in earlier_workspaces(state, step_id):
+        held |= Workspace.read(log, sha).files.keys()
+    kept = [
+        Attachment(name=artifact.name, sha256=artifact.sha256, bytes=artifact.bytes)
+        for artifact in state.artifacts.values()
+        if artifact.step_id in state.steps[step_id].step.deps and artifact.name not in held
+    ]
+    return [*state.attachments, *kept]
+
+
+def earlier_workspaces(state: RunState, step_id: str) -> list[str]:
+    """The blobs of the workspaces that a step goes on from, in the order of its dependencies; of
+    one that left none, those that it had itself."""
+    found, seen = [], set()
+    waiting = [*state.steps[step_id].step.deps]
+    while waiting:
+        dep = state.steps[waiting.pop(0)]
+        if dep.workspace is None:
+            waiting = [d for d in dep.step.deps if d not in seen] + waiting
+        elif dep.workspace not in found:
+            found.append(dep.workspace)
+        seen.add(dep.step.id)
+    return found
 
 
 async def keep_workspace(
-    log: RunLog, session: Session, files: Sequence[FileInfo]
+    log: RunLog, session: Session, files: Sequence[FileInfo], step_id: str
 ) -> tuple[str | None, str]:
     """The workspace's blob, and why there is none. Attachments alone are given anew anyway."""
     attached = {a.name for a in log.state.attachments}
-    if all(file.name in attached for file in files):
+    if all(file.name in attached for file in files) and not _made(log, files, step_id):
         return None, ""
     size = sum(file.bytes for file in files)
     if size > MAX_WORKSPACE_BYTES:
         most = MAX_WORKSPACE_BYTES // 2**20
         return None, f"the workspace is not handed on: {size / 2**20:.0f} MiB, {most} at most"
     pieces, _ = await _put_pieces(log, session.export_workspace())
-    kept = Workspace(tuple(pieces), {file.name: file.bytes for file in files})
+    kept = Workspace(tuple(pieces), {f.name: (f.bytes, f.mtime.timestamp()) for f in files})
     return (await log.put(kept.to_json()))[0], ""
 
 

@@ -149,7 +149,8 @@ class Outcomes:
             code = await self._log.put_text(read.code)
             return [TurnTaken(turn=move.turn, note=read.note).draft(blobs={"code": code})]
         if isinstance(read, Reported):
-            return await self._report(move, attempt, read.report)
+            note = [NoteAdded(text=read.note).draft()] if read.note else []
+            return [*note, *await self._report(move, attempt, read.report)]
         refused = TurnRefused(
             kind=read.kind,
             message=read.message[:1500],
@@ -224,7 +225,7 @@ class Outcomes:
                 more, rest = left_files(self._log, files, key, report.artifacts)
                 facts += (await keep_artifacts(self._log, session, more, key))[0]
                 facts += [NoteAdded(text=rest).draft()] if rest else []
-            workspace, why = await keep_workspace(self._log, session, files)
+            workspace, why = await keep_workspace(self._log, session, files, key)
             facts += [NoteAdded(text=why).draft()] if why else []
             if workspace is not None:
                 blobs["workspace"] = workspace

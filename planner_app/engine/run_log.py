@@ -40,6 +40,7 @@ class RunLog:
         self._changed = asyncio.Condition()
         self._numbers = {_source_key(s.kind, s.url, s.sha256): n for n, s in state.sources.items()}
         self._newest = max(state.sources, default=0)
+        self._owners = {name: kept.step_id for name, kept in state.artifacts.items()}
         self._pending: set[asyncio.Task[list[Event]]] = set()
         self._unwritten: dict[str, Packed] = {}
 
@@ -153,6 +154,23 @@ class RunLog:
         self._newest += 1
         self._numbers[key] = self._newest
         return self._newest, True
+
+    def artifact_name(self, name: str, step_id: str | None) -> str:
+        """The name under which a step's file is kept. One of a step that it does not go on from
+        is another file, and stays: this one gets the step's id before its name."""
+        owner = self._owners.get(name)
+        if owner is not None and step_id is not None and not self._follows(step_id, owner):
+            return self.artifact_name(f"{step_id}/{name}", step_id)
+        self._owners[name] = step_id
+        return name
+
+    def _follows(self, step_id: str, earlier: str) -> bool:
+        waiting, seen = [step_id], {step_id}
+        while waiting:
+            new = set(self.state.steps[waiting.pop()].step.deps) - seen
+            waiting += new
+            seen |= new
+        return earlier in seen
 
 
 def _source_key(kind: str, url: str | None, sha256: str) -> tuple[Any, ...]:

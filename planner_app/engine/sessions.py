@@ -5,17 +5,30 @@ from __future__ import annotations
 import asyncio
 import tarfile
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from planner_app.agents.observation import observation_text
-from planner_app.domain.catalogue import NoteAdded, SessionLost, SessionRebuilt, SessionStarted
+from planner_app.domain.catalogue import (
+    Attachment,
+    NoteAdded,
+    SessionLost,
+    SessionRebuilt,
+    SessionStarted,
+)
 from planner_app.domain.errors import SandboxError
 from planner_app.domain.events import Event
-from planner_app.domain.state import RunState, StepState
+from planner_app.domain.state import RunState
 from planner_app.engine import patience
-from planner_app.engine.handover import give_values, give_workspace
+from planner_app.engine.attachments import in_groups
+from planner_app.engine.handover import (
+    earlier_workspaces,
+    give_values,
+    give_workspace,
+    given_at,
+    given_files,
+)
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.tool_calls import Lane, ToolCalls, recorded_calls
 from planner_app.sandbox.limits import Limits
@@ -102,8 +115,8 @@ class Sessions:
         session = await self._opened(spec, answer)
         lane.session = session
         try:
-            await self._add_files(session, state, step)
-            bound = await self._bind_inputs(session, step)
+            await self._add_files(session, lane.step_id)
+            bound = await self._bind_inputs(session, lane)
             started = SessionStarted(
                 kind=self._launcher.kind,
                 generation=session.generation,
@@ -128,37 +141,34 @@ class Sessions:
 
         return await patience.outlast(lambda: self._launcher.open(spec, answer), tell)
 
-    async def _add_files(self, session: Session, state: RunState, step: StepState) -> None:
-        """Attachments, and the workspaces of earlier steps."""
-        for dep in step.step.deps:
-            workspace = state.steps[dep].workspace
-            if workspace is not None:
-                await give_workspace(self._log, session, workspace)
-        if state.attachments:
-            files = ((a.name, a.sha256) for a in state.attachments)
-            await session.import_workspace(self._packed(files, state.created_at.timestamp()))
+    async def _add_files(self, session: Session, step_id: str) -> None:
+        """What was given, then the workspaces of earlier steps: the newest of a file stays."""
+        if given := given_files(self._log, step_id):
+            await session.import_workspace(self._packed(given))
+        for workspace in earlier_workspaces(self._log.state, step_id):
+            await give_workspace(self._log, session, workspace)
 
-    async def _packed(
-        self, files: Iterable[tuple[str, str]], at: float
-    ) -> AsyncGenerator[bytes, None]:
-        """Blobs as a tar stream: one of them in memory at a time, small ones sent together."""
+    async def _packed(self, files: Sequence[Attachment]) -> AsyncGenerator[bytes, None]:
+        """Files as a tar stream: small ones sent together, large ones one by one."""
+        at = given_at(self._log)
         waiting = bytearray()
-        for name, sha in files:
-            data = (await self._log.history.load_blobs([sha]))[sha]
-            header = tarfile.TarInfo(name)
-            header.size, header.mtime = len(data), int(at)
-            waiting += header.tobuf(tarfile.PAX_FORMAT)
-            if len(data) < _SENT_TOGETHER:
-                waiting += data
-            else:
-                yield bytes(waiting)
-                waiting.clear()
-                yield data
-            waiting += b"\0" * (-len(data) % tarfile.BLOCKSIZE)
-            if len(waiting) >= _SENT_TOGETHER:
-                yield bytes(waiting)
-                waiting.clear()
-        yield bytes(waiting) + b"\0" * (2 * tarfile.BLOCKSIZE)
+        for group in in_groups(files, _SENT_TOGETHER):
+            loaded = await self._log.history.load_blobs([file.sha256 for file in group])
+            for file in group:
+                data = loaded[file.sha256]
+                header = tarfile.TarInfo(file.name)
+                header.size, header.mtime = len(data), at
+                waiting += header.tobuf(tarfile.PAX_FORMAT)
+                if len(data) < _SENT_TOGETHER:
+                    waiting += data
+                else:
+                    yield bytes(waiting)
+                    waiting.clear()
+                    yield data
+                waiting += b"\0" * (-len(data) % tarfile.BLOCKSIZE)
+            yield bytes(waiting)
+            waiting.clear()
+        yield b"\0" * (2 * tarfile.BLOCKSIZE)
 
     async def after_action(self, lane: Lane, result: ActionResult) -> None:
         """One whose process was lost gets its inputs again; in place of one that is gone the next
@@ -169,7 +179,7 @@ class Sessions:
         why = session.gone
         if not why:
             try:
-                await self._bind_inputs(session, self._log.state.steps[lane.step_id])
+                await self._bind_inputs(session, lane)
                 return
             except SandboxError as error:
                 why = session.gone or str(error)
@@ -193,20 +203,27 @@ class Sessions:
         await self._log.append(lost.draft(step_id=lane.step_id, attempt=lane.attempt))
         await session.close()
 
-    async def _bind_inputs(self, session: Session, step: StepState) -> list[str]:
-        """The variables that earlier steps hand on; their names."""
-        state = self._log.state
-        wanted = {
-            name: state.steps[dep].values[name]
-            for dep in step.step.deps
-            for name in state.steps[dep].values
-        }
+    async def _bind_inputs(self, session: Session, lane: Lane) -> list[str]:
+        """Bind the variables that earlier steps hand on; their names. The next action's result
+        says what cannot be bound here, and it is not tried again: it may cost the process."""
+        steps = self._log.state.steps
+        step = steps[lane.step_id].step
+        wanted = {name: steps[dep].values[name] for dep in step.deps for name in steps[dep].values}
         wanted |= {
-            name: state.steps[source].values[name]
-            for name, source in step.step.inputs.items()
-            if name in state.steps[source].values
+            name: steps[source].values[name]
+            for name, source in step.inputs.items()
+            if name in steps[source].values
         }
-        return await give_values(self._log, session, wanted)
+        while True:
+            wanted = {name: value for name, value in wanted.items() if name not in lane.unbound}
+            bound, failed = await give_values(self._log, session, wanted)
+            if not failed:
+                return bound
+            lane.unbound |= failed
+            text = "; ".join(f"{name} is not there: {why}" for name, why in failed.items())
+            lane.news.append(" ".join(text.split()))
+            note = NoteAdded(text=lane.news[-1][:500])
+            await self._log.append(note.draft(step_id=lane.step_id, attempt=lane.attempt))
 
     async def _rebuild(self, session: Session, lane: Lane) -> None:
         """Run the recorded actions again with the recorded tool results.
@@ -260,6 +277,7 @@ class Sessions:
             stopped = event.data["status"] in ("interrupted", "timeout")
             seconds = max(took[turn], 0.1) if stopped else None
             result = await session.run(self._log.read(codes[event.move_id]), timeout=seconds)
+            result = lane.told(result)
             await self.after_action(lane, result)
             if lane.missed:
                 break

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from planner_app.broker.broker import Broker
@@ -34,7 +34,7 @@ from planner_app.domain.events import Event, EventDraft
 from planner_app.domain.move_changes import ask
 from planner_app.domain.plan import Question
 from planner_app.engine.run_log import RunLog
-from planner_app.sandbox.session import GuestCall, GuestReply, Session
+from planner_app.sandbox.session import ActionResult, GuestCall, GuestReply, Session
 
 HOST = "ask "
 """How the broker's words for asking a host begin; the others are calls with effects outside."""
@@ -70,6 +70,15 @@ class Lane:
     missed: list[str] = field(default_factory=list)
     """Calls of a rebuild that the record does not hold."""
     session: Session | None = None
+    unbound: dict[str, str] = field(default_factory=dict)
+    """Variables of earlier steps that could not be bound, and why."""
+    news: list[str] = field(default_factory=list)
+    """What the next action's result has to say beside its own."""
+
+    def told(self, result: ActionResult) -> ActionResult:
+        """The result with the news that are due."""
+        news, self.news = [result.why, *self.news] if result.why else self.news, []
+        return replace(result, why="; ".join(news))
 
     def begin(self, turn: int, tries: int, *, live: bool) -> None:
         """An action starts; counts of calls begin anew."""
@@ -341,6 +350,7 @@ async def artifact_draft(
     import mimetypes
 
     sha = (await log.put(data))[0]
+    name = log.artifact_name(name, step_id)
     mime = mimetypes.guess_type(name)[0] or "application/octet-stream"
     saved = ArtifactSaved(name=name, title=title[:300], bytes=len(data), mime=mime, sha256=sha)
     return saved.draft(step_id=step_id, actor="tool", blobs={"content": sha})

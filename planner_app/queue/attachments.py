@@ -121,8 +121,10 @@ def _walk(folder: Path, listing: Listing) -> Iterator[Path]:
     for here, names, files in os.walk(folder, onerror=_raise):
         skipped = sorted(name for name in names if name in _SKIPPED_FOLDERS)
         listing.notes += [f"left out the folder {_shown(Path(here) / name)}" for name in skipped]
-        names[:] = sorted(name for name in names if name not in _SKIPPED_FOLDERS)
-        for name in sorted(files):
+        kept = sorted(name for name in names if name not in _SKIPPED_FOLDERS)
+        links = [name for name in kept if (Path(here) / name).is_symlink()]
+        names[:] = [name for name in kept if name not in links]
+        for name in sorted((*files, *links)):
             path = Path(here) / name
             if path.is_symlink() or not path.is_file():
                 listing.notes.append(f"left out {_shown(path)}: a link, device or pipe")

@@ -31,6 +31,7 @@ from planner_app.settings_limits import settle
 
 MAX_TEXT = 100_000
 _MAX_SMALL_FILE = 256 * 1024
+_STORED_TOGETHER = 8 * 1024 * 1024
 _ROLES = ("planner", "executor", "checker")
 _HEAD = 2_000
 _EVENT_BYTES = MAX_DATA_BYTES - 256
@@ -301,12 +302,24 @@ def _attach(
     listing = attachments.list_files(wanted.files, wanted.dirs, taken)
     parts.notes += listing.notes
     caps = attachments.Caps(settings.attachments.max_file, settings.attachments.max_total)
-    total = 0
+    group: dict[str, bytes] = {}
+    total = waiting = 0
     for found in listing.files:
-        data = attachments.read(found, caps, total)
+        data = group[found.name] = attachments.read(found, caps, total)
         total += len(data)
-        sha = history.put_blob(data)
-        parts.attached.append(Attachment(name=found.name, sha256=sha, bytes=len(data)))
+        waiting += len(data)
+        if waiting > _STORED_TOGETHER:
+            parts.attached += _stored(history, group)
+            group, waiting = {}, 0
+    parts.attached += _stored(history, group)
+
+
+def _stored(history: History, files: dict[str, bytes]) -> list[Attachment]:
+    shas = history.put_blobs_now(list(files.values()))
+    return [
+        Attachment(name=name, sha256=sha, bytes=len(data))
+        for (name, data), sha in zip(files.items(), shas, strict=True)
+    ]
 
 
 def _check_room(files: list[Attachment], bounds: Mapping[str, float]) -> None:

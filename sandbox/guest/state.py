@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_JSON = 64 * 1024
 MAX_TEXT = 300
+_DEFINED = (type, type(lambda: None))
 
 
 class State:
@@ -69,9 +70,18 @@ class State:
         """Pickle a variable, and keep the pieces for those who take them."""
         import pickle
 
+        class Pickler(pickle.Pickler):
+            """Refuses what a pickle only names, and no other session has."""
+
+            def reducer_override(self, value: object) -> object:
+                if isinstance(value, _DEFINED) and value.__module__ == "__main__":
+                    text = f"{value.__qualname__} was made by an action, and is not known elsewhere"
+                    raise pickle.PicklingError(text)
+                return NotImplemented
+
         self._pickled = Pieces(max_bytes if isinstance(max_bytes, int) else 0)
         try:
-            pickle.Pickler(self._pickled, protocol=5).dump(self._namespace[name])
+            Pickler(self._pickled, protocol=5).dump(self._namespace[name])
         except KeyboardInterrupt:
             raise
         except BaseException as error:

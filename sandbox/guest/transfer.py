@@ -129,6 +129,15 @@ def _open_regular(root: int, name: str) -> io.FileIO:
     return io.FileIO(fd, "r")
 
 
+def _has_newer(root: int, name: str, changed: float) -> bool:
+    """Whether a file of that name was changed after a time."""
+    try:
+        with _open_regular(root, name) as file:
+            return os.fstat(file.fileno()).st_mtime > changed
+    except (Refused, OSError):
+        return False
+
+
 def _create(root: int, name: str, mode: int) -> io.FileIO:
     *folders, last = name.split("/")
     folder = _folder(root, folders, create=True)
@@ -248,11 +257,16 @@ def _pack_tree(request: Message, workspace: str) -> Message:
                 info = os.fstat(file.fileno())
                 member = tarfile.TarInfo(name)
                 member.size = info.st_size
-                member.mtime = int(info.st_mtime)
+                member.mtime = _moment(info.st_mtime)
                 member.mode = 0o755 if info.st_mode & 0o100 else 0o644
                 archive.addfile(member, _Padded(file, info.st_size))
                 count += 1
     return {"count": count}
+
+
+def _moment(mtime: float) -> float:
+    """A time that any system can hold; the fraction tells which of two versions is the newer."""
+    return mtime if 0 <= mtime < 2**32 else 0.0
 
 
 class _Padded:
@@ -300,9 +314,13 @@ def _unpack(root: int) -> int:
             source = archive.extractfile(member)
             if source is None:
                 raise Refused("failed", f"{name!r} cannot be read from the archive")
+            changed = _moment(member.mtime)
+            if _has_newer(root, name, changed):
+                continue  # of several that come together, the last version is meant
             with _create(root, name, 0o755 if member.mode & 0o100 else 0o644) as target:
                 while data := source.read(PIECE):
                     _write_all(target, data)
+                os.utime(target.fileno(), (changed, changed))
             count += 1
         while feed.read(PIECE):
             pass  # padding after the end mark

@@ -41,6 +41,7 @@ SCRIPTED = ("--planner", "scripted:nowhere.jsonl", "--sandbox", "unsafe-host")
         (["run", "x", "--file", "nowhere.csv"], 2, "nowhere.csv does not exist"),
         (["run", "x", "--dir", "nowhere"], 2, "nowhere does not exist"),
         (["run", "x", "--file", "."], 2, "is a folder"),
+        (["run", "x", "--dir", ""], 2, "the name of a file or folder is empty"),
         (["run", "x", "--schema", "nowhere.json"], 2, "nowhere.json does not exist"),
         (["run", "x", "--team", "defalt"], 2, "did you mean default?"),
         (["run", "x", "--max-usd", "a lot"], 2, "--max-usd cannot be 'a lot'"),

@@ -80,10 +80,18 @@ async def test_plain_values_leave_as_json_and_others_as_pickles(session: Session
 async def test_what_cannot_leave_says_why(session: Session) -> None:
     code = "import threading\nlock = threading.Lock(); big = bytes(2_000_000)\n"
     code += (
-        "class Bad:\n    def __reduce__(self): raise SystemExit('no')\nbad = Bad()\nx = lambda: 1"
+        "class Bad:\n    def __reduce__(self): raise SystemExit('no')\nbad = Bad()\n"
+        "def x(): pass\nclass Own: pass\nown = [Own()]"
     )
     await session.run(code)
-    for name, word in {"lock": "lock", "big": "1,048,576", "bad": "no", "x": "lambda"}.items():
+    whys = {
+        "lock": "lock",
+        "big": "1,048,576",
+        "bad": "no",
+        "x": "x was made",
+        "own": "Own was made",
+    }
+    for name, word in whys.items():
         with pytest.raises(BindFailed, match=word):
             await anext(session.export_pickle(name, 1 << 20))
     with pytest.raises(BindFailed, match="none"):
@@ -238,6 +246,23 @@ async def test_a_folder_travels_whole_to_another_session(
         assert {(file.name, file.bytes) for file in await other.list_files()} == mine
         assert len(mine) == 301
         assert (await other.run("open('d3/e/10.txt').read()")).value == repr("10" * 10)
+
+
+async def test_of_two_versions_of_a_file_the_newer_one_stays(session: Session) -> None:
+    def version(text: bytes, mtime: float) -> AsyncIterator[bytes]:
+        info = member("x")
+        info.mtime = mtime  # type: ignore[assignment]
+        return feed(archive((info, text)))
+
+    for text, mtime in (
+        (b"one", 1e9),
+        (b"two", 1e9 + 0.25),
+        (b"older", 1e9 + 0.2),
+        (b"odd", -1e30),
+    ):
+        await session.import_workspace(version(text, mtime))
+    (kept,) = await session.list_files()
+    assert (await session.read_file("x", 100), kept.mtime.timestamp()) == (b"two", 1e9 + 0.25)
 
 
 async def test_who_stops_reading_a_folder_stops_its_transfer(session: Session) -> None:
