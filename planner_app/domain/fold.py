@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from planner_app.domain import fold_steps, fold_talk
+from planner_app.domain import fold_questions, fold_steps, fold_talk
 from planner_app.domain.catalogue import Attachment, BudgetLimits, RunCreated, upcast
 from planner_app.domain.errors import HistoryError
 from planner_app.domain.events import Event
@@ -256,5 +256,6 @@ _HANDLERS: dict[str, _Handler] = {
     "source.added": _source_added,
     "artifact.saved": _artifact_saved,
     **fold_talk.HANDLERS,
+    **fold_questions.HANDLERS,
     **fold_steps.HANDLERS,
 }
