@@ -46,25 +46,30 @@ class LocalServer:
     """litellm names of what it serves."""
 
 
-_LOCAL = {p.prefix.rstrip("/"): p for p in PLACES if p.name in ("vLLM", "LM Studio")}
+_LOCAL = {p.prefix.rstrip("/"): p for p in PLACES if p.prefix != "openai/"}
+_LOCAL["ollama"] = _LOCAL["ollama_chat"]
 HOMELESS = frozenset(
-    {*_LOCAL, "custom_openai", "aiohttp_openai", "litellm_proxy", "xinference", "ai21"}
+    {"custom_openai", "aiohttp_openai", "litellm_proxy", "xinference", "ai21", *_LOCAL}
 )
-"""Providers whose models litellm asks for at OpenAI when it is not told where they are."""
+"""Providers whose models litellm would ask for at OpenAI if it were not told where they are (and
+Ollama, so that messages can say where it was asked)."""
 
 
 def server_key(model: str, env: Mapping[str, str]) -> str | None:
     """The key that a server of the `HOMELESS` wants, from litellm's variable for it."""
-    provider = model.partition("/")[0]
-    return env.get(f"{provider.upper()}_API_KEY") if provider in HOMELESS else None
+    return _variable(model, "API_KEY", env)
 
 
 def usual_address(model: str, env: Mapping[str, str]) -> str | None:
     """Where a model of the `HOMELESS` is asked when no setting says where: at the address in
     litellm's own variable, else at the usual port of this machine. None: nobody can tell, or
     litellm knows it."""
+    place = _LOCAL.get(model.partition("/")[0])
+    return _variable(model, "API_BASE", env) or (place.address("localhost") if place else None)
+
+
+def _variable(model: str, ending: str, env: Mapping[str, str]) -> str | None:
     provider = model.partition("/")[0]
     if provider not in HOMELESS:
         return None
-    usual = _LOCAL[provider].address("localhost") if provider in _LOCAL else None
-    return env.get(f"{provider.upper()}_API_BASE") or usual
+    return env.get(f"{provider.removesuffix('_chat').upper()}_{ending}")

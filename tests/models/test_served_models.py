@@ -243,6 +243,8 @@ async def test_an_unknown_provider_is_one_clear_line(
     [
         ("lm_studio/x", {}, "http://localhost:1234/v1"),
         ("hosted_vllm/a/b", {}, "http://localhost:8000/v1"),
+        ("ollama_chat/x", {}, "http://localhost:11434"),
+        ("ollama_chat/x", {"OLLAMA_API_BASE": "http://h:1"}, "http://h:1"),
         ("hosted_vllm/x", {"HOSTED_VLLM_API_BASE": "http://h:1/v1"}, "http://h:1/v1"),
         ("xinference/x", {"XINFERENCE_API_BASE": "http://h:1/v1"}, "http://h:1/v1"),
         ("xinference/x", {}, None),
@@ -260,7 +262,9 @@ def test_a_model_of_ones_own_machine_is_asked_there_and_not_at_openai(
     assert options.api_base(own) == "http://own:2"
 
 
-@pytest.mark.parametrize("provider", sorted(HOMELESS - {"lm_studio", "hosted_vllm"}))
+@pytest.mark.parametrize(
+    "provider", sorted(HOMELESS - {"lm_studio", "hosted_vllm", "ollama", "ollama_chat"})
+)
 async def test_a_model_without_a_known_server_is_asked_nowhere(
     monkeypatch: pytest.MonkeyPatch, provider: str
 ) -> None:
