@@ -150,7 +150,8 @@ _WINDOWS = [
         r"([\d,]{1,12}) (?:tokens )?maximum context length",
         r"maximum number of tokens allowed \(([\d,]{1,12})\)",
         r"exceed context limit: [\d, +]{1,30}> ([\d,]{1,12})",
-        r"must be <= ([\d,]{1,12})",
+        r"must be <= ([\d,]{1,12})|must have less than ([\d,]{1,12}) tokens",
+        r"(?:maximum model length of|token limit:|input length should be \[1,) ([\d,]{1,12})",
         r"cannot exceed ([\d,]{1,12})",
         r"\bn_ctx\W+([\d,]{1,12})",
     )
@@ -161,7 +162,7 @@ def named_window(text: str) -> int | None:
     """The context window in tokens that an overflow message names; None: it names none."""
     for pattern in _WINDOWS:
         if found := pattern.search(text):
-            window = int(found.group(1).replace(",", "") or 0)
+            window = int(found.group(found.lastindex or 0).replace(",", "") or 0)
             return window if 256 <= window <= 100_000_000 else None
     return None
 

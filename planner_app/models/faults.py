@@ -57,7 +57,9 @@ _OVERFLOW = re.compile(
     r"|too many (?:input )?tokens|input is too long|exceeds? the (?:available )?context"
     r"|maximum number of tokens|request (?:is )?too large|input token count.{0,40}exceeds"
     r"|reduce the length of the (?:messages|prompt|input)|max_new_tokens` must be"
-    r"|prompt (?:provided )?is [\d,]+ tokens",
+    r"|prompt (?:provided )?is [\d,]+ tokens|longer than the (?:maximum )?(?:model|context)"
+    r"|(?:exceeds|exceeded) (?:the )?(?:model token limit|max (?:context|length))"
+    r"|range of input length|must have less than [\d,]+ tokens|prompt ?超长",
     re.IGNORECASE,
 )
 _POLICY = re.compile(

@@ -142,6 +142,12 @@ OVERFLOWS: dict[str, tuple[int, Any, int | None]] = {
     "Cohere": (400, {"message": "too many tokens: the prompt cannot exceed 4081"}, 4081),
     "Together": (422, err("`inputs` tokens + `max_new_tokens` must be <= 4097. Given: 5"), 4097),
     "Bedrock": (400, {"message": "Input is too long for requested model."}, None),
+    "vLLM 2": (400, err("(length 9000) is longer than the maximum model length of 8192"), 8192),
+    "DashScope": (400, err("Range of input length should be [1, 30720]"), 30720),
+    "Moonshot": (400, err("Your request exceeded model token limit: 8192"), 8192),
+    "Zhipu": (400, err("Prompt 超长"), None),
+    "Zhipu, abroad": (400, err("Prompt exceeds max length"), None),
+    "TGI": (422, ollama("`inputs` must have less than 4095 tokens. Given: 5000"), 4095),
     "in a stream": (200, err("maximum context length is 4096", code=400), 4096),
 }  # fmt: skip
 
