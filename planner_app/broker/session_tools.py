@@ -15,16 +15,21 @@ WORKSPACE = PurePosixPath("/workspace")
 MAX_ARTIFACT_BYTES = 50 * 2**20
 
 
+def in_workspace(path: str) -> str:
+    """A path as it stands below the workspace, where it does, and as the session lists it: with
+    `_` for what a terminal or another system trips over."""
+    place = PurePosixPath("".join(c if c.isprintable() and c != "\\" else "_" for c in path))
+    return str(place.relative_to(WORKSPACE) if place.is_relative_to(WORKSPACE) else place)
+
+
 async def save_artifact(ctx: CallContext, path: str, title: str) -> ToolValue:
     """Keep a workspace file under its place in the workspace."""
-    place = PurePosixPath(path)
-    if place.is_relative_to(WORKSPACE):
-        place = place.relative_to(WORKSPACE)
+    place = PurePosixPath(in_workspace(path))
     name = place.name if place.is_absolute() or ".." in place.parts else str(place)
     if name in ("", ".", ".."):
         raise ToolRefused("arguments", f"save_artifact takes the path of a file, not {path[:80]!r}")
     try:
-        data = await ctx.read_file(path, MAX_ARTIFACT_BYTES)
+        data = await ctx.read_file(str(place), MAX_ARTIFACT_BYTES)
     except FileNotFoundError:
         raise ToolFailed("not_found", f"there is no file {path[:200]!r} in the workspace") from None
     except (OSError, PlannerError) as error:

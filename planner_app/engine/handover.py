@@ -20,7 +20,7 @@ from planner_app.domain.events import EventDraft
 from planner_app.domain.state import RunState
 from planner_app.engine.run_log import RunLog
 from planner_app.engine.tool_calls import artifact_draft
-from planner_app.sandbox.session import BindFailed, Exported, FileInfo, Session
+from planner_app.sandbox.session import BindFailed, Exported, FileInfo, Session, SessionClosed
 
 MAX_VALUE_BYTES = 256 * 1024 * 1024
 MAX_WORKSPACE_BYTES = 512 * 1024 * 1024
@@ -120,21 +120,23 @@ async def give_values(
 
 async def keep_artifacts(
     log: RunLog, session: Session, names: Sequence[str], step_id: str
-) -> tuple[list[EventDraft], list[str]]:
-    """The named files as artifacts, unless just those bytes are kept already, and those names
-    that are no file."""
-    drafts, missing = [], []
+) -> tuple[list[EventDraft], dict[str, str]]:
+    """The named files as artifacts, unless just those bytes are kept already, and why others are
+    not."""
+    drafts, failed = [], {}
     for name in names:
         try:
             data = await session.read_file(name, MAX_ARTIFACT_BYTES)
-        except (PlannerError, OSError):
-            missing.append(name)
+        except SessionClosed:
+            raise
+        except (PlannerError, OSError) as error:
+            failed[name] = str(error)
             continue
         kept = log.state.artifacts.get(name)
         if kept is not None and kept.sha256 == hashlib.sha256(data).hexdigest():
             continue
         drafts.append(await artifact_draft(log, name, "", data, step_id))
-    return drafts, missing
+    return drafts, failed
 
 
 def left_files(

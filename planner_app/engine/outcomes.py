@@ -11,6 +11,7 @@ from planner_app.agents.executor import Acted, Reported, read_executor
 from planner_app.agents.planner import read_plan
 from planner_app.agents.turn import Surroundings
 from planner_app.broker.port import NewSource
+from planner_app.broker.session_tools import in_workspace
 from planner_app.domain.answers import fitted, fitted_report, marks, with_marks
 from planner_app.domain.catalogue import (
     AnswerChecked,
@@ -214,17 +215,21 @@ class Outcomes:
         try:
             session, _ = await self._sessions.get(key, attempt.number)
             values, blobs = await keep_values(self._log, session, report.values)
-            saved, missing = await keep_artifacts(self._log, session, report.artifacts, key)
+            named = [in_workspace(name) for name in report.artifacts]
+            saved, failed = await keep_artifacts(self._log, session, named, key)
             facts += saved
-            if missing:
-                facts.append(NoteAdded(text=f"no such file: {', '.join(missing)}"[:500]).draft())
-                left = [name for name in report.artifacts if name not in missing]
-                report = report.model_copy(update={"artifacts": left})
+            named = [name for name in named if name not in failed]
+            report = report.model_copy(update={"artifacts": named})
             files = await session.list_files()
             if report.verdict == "done":
-                more, rest = left_files(self._log, files, key, report.artifacts)
-                facts += (await keep_artifacts(self._log, session, more, key))[0]
+                more, rest = left_files(self._log, files, key, named)
+                saved, unkept = await keep_artifacts(self._log, session, more, key)
+                facts += saved
+                failed |= unkept
                 facts += [NoteAdded(text=rest).draft()] if rest else []
+            if failed:
+                whys = "; ".join(failed.values())
+                facts.append(NoteAdded(text=f"not kept as artifacts: {whys}"[:500]).draft())
             workspace, why = await keep_workspace(self._log, session, files, key)
             facts += [NoteAdded(text=why).draft()] if why else []
             if workspace is not None:

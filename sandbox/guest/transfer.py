@@ -84,6 +84,13 @@ def clean_name(name: str) -> str:
     return "/".join(parts)
 
 
+def _shown(path: str) -> str:
+    """A path as the host takes it: what a terminal or another system trips over becomes `_`."""
+    if path.isprintable() and "\\" not in path:
+        return path
+    return "".join(c if c.isprintable() and c != "\\" else "_" for c in path)
+
+
 def _folder(root: int, parts: list[str], *, create: bool) -> int:
     """Open a folder below `root` step by step, never through a link."""
     here = os.dup(root)
@@ -129,6 +136,17 @@ def _open_regular(root: int, name: str) -> io.FileIO:
     return io.FileIO(fd, "r")
 
 
+def _open_shown(root: int, name: str) -> io.FileIO:
+    """A regular file by the name that the host knows."""
+    try:
+        return _open_regular(root, name)
+    except FileNotFoundError:
+        for shown, path, _ in _walk(root, "", 0):
+            if shown == name:
+                return _open_regular(root, path)
+        raise
+
+
 def _has_newer(root: int, name: str, changed: float) -> bool:
     """Whether a file of that name was changed after a time."""
     try:
@@ -164,10 +182,10 @@ def _write_all(file: io.FileIO, data: bytes | memoryview) -> None:
 
 
 def _read(request: Message, workspace: str) -> Message:
-    name = clean_name(str(request.get("path")))
+    name = clean_name(_shown(str(request.get("path"))))
     limit = request.get("max_bytes")
     most = limit if isinstance(limit, int) else 0
-    with _open_regular(_root(workspace), name) as file:
+    with _open_shown(_root(workspace), name) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
             raise Refused("large", f"{name!r} has {size} bytes, more than {most}")
@@ -190,19 +208,21 @@ def _write(request: Message, workspace: str) -> Message:
     return {"bytes": size}
 
 
-def _walk(root: int, prefix: str, depth: int) -> Iterator[tuple[str, os.stat_result]]:
-    """Regular files below an open folder, links never followed, names that are clean only."""
+def _walk(root: int, prefix: str, depth: int) -> Iterator[tuple[str, str, os.stat_result]]:
+    """Regular files below an open folder, links never followed: how the host is told of them,
+    and their paths."""
     with os.scandir(root) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
-        name = prefix + entry.name
+        path = prefix + entry.name
+        shown = _shown(path)
         try:
-            clean_name(name)
+            clean_name(shown)
             info = entry.stat(follow_symlinks=False)
         except (Refused, FileNotFoundError):
             continue
         if stat.S_ISREG(info.st_mode):
-            yield name, info
+            yield shown, path, info
         elif stat.S_ISDIR(info.st_mode) and depth < MAX_DEPTH:
             try:
                 folder = os.open(
@@ -211,7 +231,7 @@ def _walk(root: int, prefix: str, depth: int) -> Iterator[tuple[str, os.stat_res
             except OSError:
                 continue  # replaced by a link, removed, or made unreadable
             try:
-                yield from _walk(folder, name + "/", depth + 1)
+                yield from _walk(folder, path + "/", depth + 1)
             finally:
                 os.close(folder)
 
@@ -219,7 +239,7 @@ def _walk(root: int, prefix: str, depth: int) -> Iterator[tuple[str, os.stat_res
 def _list(request: Message, workspace: str) -> Message:
     files: list[list[object]] = []
     more = False
-    for name, info in _walk(_root(workspace), "", 0):
+    for name, _, info in _walk(_root(workspace), "", 0):
         if len(files) >= MAX_LISTED:
             more = True
             break
@@ -248,11 +268,15 @@ def _pack_tree(request: Message, workspace: str) -> Message:
     root = _root(workspace)
     count = 0
     with tarfile.open(fileobj=_Chunks(), mode="w|", bufsize=PIECE) as archive:
-        for name, _ in _walk(root, "", 0):
+        for shown, path, _ in _walk(root, "", 0):
             try:
-                file = _open_regular(root, name)
+                file = _open_regular(root, path)
             except (Refused, OSError):
                 continue  # removed or replaced meanwhile, or unreadable
+            try:
+                name = clean_name(path)
+            except Refused:
+                name = shown
             with file:
                 info = os.fstat(file.fileno())
                 member = tarfile.TarInfo(name)

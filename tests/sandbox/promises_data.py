@@ -248,6 +248,22 @@ async def test_a_folder_travels_whole_to_another_session(
         assert (await other.run("open('d3/e/10.txt').read()")).value == repr("10" * 10)
 
 
+async def test_files_with_odd_names_leave_under_cleaned_ones(
+    session: Session, launcher: Launcher
+) -> None:
+    names = [b"a\nb/c\x1b.txt", b"\xff.bin", "r\u202el".encode(), b"back\\slash", b"plain"]
+    code = f"import os\nos.mkdir('a\\nb')\nfor n in {names!r}: open(n, 'wb').write(n)"
+    await session.run(code)
+    shown = ["_.bin", "a_b/c_.txt", "back_slash", "plain", "r_l"]
+    assert sorted(file.name for file in await session.list_files()) == shown
+    read = [await session.read_file(name, 100) for name in shown]
+    assert sorted(read) == sorted(names)
+    async with opened(launcher, Toolbox()) as other:
+        await other.import_workspace(session.export_workspace())
+        assert sorted(file.name for file in await other.list_files()) == shown
+        assert [await other.read_file(name, 100) for name in shown] == read
+
+
 async def test_of_two_versions_of_a_file_the_newer_one_stays(session: Session) -> None:
     def version(text: bytes, mtime: float) -> AsyncIterator[bytes]:
         info = member("x")
