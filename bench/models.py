@@ -199,6 +199,18 @@ async def timed(works: Sequence[Work], rounds: int) -> list[tuple[float, float]]
     return [(statistics.median(w), statistics.median(c)) for w, c in zip(walls, cpus, strict=True)]
 
 
+def synced(rounds: int) -> float:
+    """Median milliseconds in which the disk takes 4 KiB more of a file: each call waits for one."""
+    times = []
+    with tempfile.NamedTemporaryFile() as file:
+        for _ in range(rounds):
+            began = time.perf_counter()
+            os.write(file.fileno(), bytes(4096))
+            os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - began)
+    return 1e3 * statistics.median(times)
+
+
 async def both(litellm: ModuleType, tokens: int, rounds: int) -> list[tuple[float, float]]:
     """Bare, through our client, and as a run makes it, of one length of request and reply."""
     client = LiteLLMClient(LiteLLMOptions(ProfileBook.load()))
@@ -218,6 +230,7 @@ async def calls(rounds: int, many: int) -> None:
     for name, found in zip(("our client", "a run's call, fsynced"), short[1:], strict=True):
         wall, cpu = (1e3 * (ours - bare) for ours, bare in zip(found, short[0], strict=True))
         line(f"{name}, on top per call, p50", f"{wall:.2f} ms", f"< 5; CPU {cpu:.2f} ms")
+    line("of that, one fsync of this disk, p50", f"{synced(rounds):.2f} ms", "")
     long = await both(litellm, many, max(3, rounds // 8))
     bare_us, client_us, run_us = (
         (after[1] - before[1]) / many * 1e6 for before, after in zip(short, long, strict=True)

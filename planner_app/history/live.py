@@ -183,7 +183,8 @@ class LiveWriter:
             thread.join()
 
     def _wake(self) -> None:
-        self._due.set()
+        if not self._due.is_set():  # setting it anew takes longer than all else that a token costs
+            self._due.set()
         if self._thread is None and not self._closing.is_set():
             with self._lock:
                 if self._thread is None:
