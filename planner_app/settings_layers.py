@@ -14,7 +14,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from planner_app.domain.errors import SettingsError
-from planner_app.settings_values import NET_MODES, RoleOptions, TeamSettings, Values
+from planner_app.settings_values import (
+    NET_MODES,
+    PaceSettings,
+    PriceSettings,
+    RoleOptions,
+    TeamSettings,
+    Values,
+)
 
 Path_ = tuple[str, ...]
 """A key as its parts: ("budget", "usd")."""
@@ -238,13 +245,21 @@ def _choices(value: str, expected: str) -> str:
     return f"{hint}use {', '.join(known)}"
 
 
+def _table(path: Path_) -> type[BaseModel] | None:
+    """Of which form the tables are that a person names: options by role, prices, pace."""
+    if len(path) == 5 and path[0] == "teams" and path[2] == "options":
+        return RoleOptions
+    tables = {("models", "prices"): PriceSettings, ("models", "pace"): PaceSettings}
+    return tables.get((path[0], path[1])) if len(path) == 4 else None
+
+
 def _did_you_mean(path: Path_) -> str:
     if re.search(r"api[_-]?key|token$|secret|password", path[-1], re.IGNORECASE):
         return "keys come from the environment or the system keyring, never from a file"
-    if len(path) == 5 and path[0] == "teams" and path[2] == "options":
-        known = list(RoleOptions.model_fields)
+    if (table_of := _table(path)) is not None:
+        known = list(table_of.model_fields)
         close = nearest(path[-1], known)
-        return f"did you mean {close}?" if close else f"known options: {', '.join(known)}"
+        return f"did you mean {close}?" if close else f"known keys: {', '.join(known)}"
     section = {"teams": "teams.NAME"}.get(path[0], path[0])
     last = path[-1]
     known = known_keys()

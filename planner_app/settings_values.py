@@ -58,6 +58,7 @@ def _address(url: str) -> str:
     try:
         parts = urlsplit(url)
         fine = parts.scheme in ("http", "https") and bool(parts.hostname)
+        fine = fine and not any(map(str.isspace, url))
         _ = parts.port  # raises ValueError for a port that is no number
     except ValueError:
         fine = False
