@@ -91,8 +91,8 @@ class PlannerApp(App[None]):
         self.team: TeamLine | None = None
         self.farewell = ""
         """What to say on the terminal after the screen is gone."""
-        self.failure: PlannerError | None = None
-        """Why history could not be opened; None: it could."""
+        self.failure: Exception | None = None
+        """Why history could not be opened; None: it could, or that is not known yet."""
         self._opener = opener
         self._start = start
         self._animated = animate
@@ -122,7 +122,7 @@ class PlannerApp(App[None]):
         try:
             gateway = self._opener()
             team = gateway.team()
-        except PlannerError as error:
+        except Exception as error:  # noqa: BLE001 - told on the screen, raised when it is closed
             self.call_from_thread(self._failed, error)
             return
         if worker.is_cancelled or not self.is_running:
@@ -147,10 +147,11 @@ class PlannerApp(App[None]):
             else:
                 self.open_run(start.run_id)
 
-    def _failed(self, error: PlannerError) -> None:
+    def _failed(self, error: Exception) -> None:
         self.failure = error
+        self._waiting.clear()
         if isinstance(self.screen, HomeScreen):
-            self.screen.trouble(str(error))
+            self.screen.no_history(_told(error))
 
     def _tell(self, news: News) -> None:
         self.post_message(self.Arrived(news))
@@ -208,9 +209,11 @@ class PlannerApp(App[None]):
     # --- what people ask -----------------------------------------------------------------------
 
     def when_open(self, ask: Callable[[], None]) -> None:
-        """Does it now, or as soon as history is open."""
+        """Does it now, or as soon as history is open; says why that will never be."""
         if self.gateway is not None:
             ask()
+        elif self.failure is not None:
+            self.trouble(_told(self.failure))
         else:
             self._waiting.append(ask)
 
@@ -237,6 +240,8 @@ class PlannerApp(App[None]):
                 self.call_from_thread(done, result)
 
         self.when_open(lambda: self._start_thread(run))
+        if self.failure is not None and failed is not None:
+            failed()
 
     def _start_thread(self, run: Callable[[], None]) -> None:
         self.run_worker(run, name="ask history", thread=True)
@@ -338,6 +343,14 @@ class PlannerApp(App[None]):
             self.call_later(run)
 
         return start
+
+
+def _told(error: Exception) -> PlannerError:
+    """The error as people are told it."""
+    if isinstance(error, PlannerError):
+        return error
+    said = f"unexpected {type(error).__name__}: {error}"
+    return PlannerError(said, "planner doctor looks at every part")
 
 
 def run_tui(

@@ -1,10 +1,11 @@
-"""What a person without a model can do: shown where the runs will be listed."""
+"""What a person can do without a model, or without a history: shown where runs will be listed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
+from planner_app.domain.errors import PlannerError
 from planner_app.domain.places import LOCAL_PORTS
 from planner_app.domain.teams import PROVIDERS
 from planner_app.tui.gateway import TeamLine
@@ -18,6 +19,14 @@ _WIDTH = 74
 def first_run_lines(team: TeamLine) -> Sequence[Line]:
     """Three ways to a model, and one without."""
     return tuple(_lines(team))
+
+
+def failure_lines(error: PlannerError) -> Sequence[Line]:
+    """Why nothing can be done here, and what to do about it."""
+    said = [((line, "bad"),) for line in wrap(clean(error.message), _WIDTH)]
+    hint = [((line, "text"),) for line in wrap(clean(error.hint), _WIDTH)]
+    doctor = (("planner doctor", "step"), (" looks at every part. Then start again.", "dim"))
+    return (*said, (("", "text"),), *hint, (("", "text"),), doctor)
 
 
 def _lines(team: TeamLine) -> Iterator[Line]:

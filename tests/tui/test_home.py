@@ -262,7 +262,24 @@ async def test_a_history_that_cannot_be_opened_is_told_and_typing_goes_on() -> N
         await until(pilot, lambda: "the history is locked" in shown(app), "the reason")
         await pilot.press(*"abc")
         assert app.query_one(Prompt).text == "abc"
+        for _ in range(2):  # neither the list nor a task waits for what will never be there
+            await pilot.press("enter")
+            await until(pilot, lambda: "close the other program" in shown(app), "what to do")
+        assert "Opening history" not in shown(app)
+        assert "planner doctor" in shown(app)
     assert isinstance(app.failure, HistoryError)
+
+
+async def test_what_nobody_foresaw_while_opening_is_told_on_the_screen() -> None:
+    def explode() -> FakeGateway:
+        raise RuntimeError("what is [this]")
+
+    app = PlannerApp(explode)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "RuntimeError: what is [this]" in shown(app), "the reason")
+        await pilot.press("f2")
+        await until(pilot, lambda: app._notifications, "the notice")
+    assert isinstance(app.failure, RuntimeError)
 
 
 async def test_trouble_while_following_is_told_and_goes_away_again() -> None:

@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Footer
 
-from planner_app.tui.first_run import first_run_lines
+from planner_app.tui.first_run import failure_lines, first_run_lines
 from planner_app.tui.screens.base import HasNews
 from planner_app.tui.widgets.inbox import Inbox
 from planner_app.tui.widgets.panes import Strap
@@ -22,6 +22,7 @@ from planner_app.view.status import ENDED
 from planner_app.view.wrap import Line
 
 if TYPE_CHECKING:
+    from planner_app.domain.errors import PlannerError
     from planner_app.tui.feed import News
     from planner_app.tui.gateway import TeamLine
 
@@ -105,6 +106,12 @@ class HomeScreen(HasNews, Screen[None]):
         if team.missing:
             self.query_one(Inbox).say_when_empty(first_run_lines(team))
         self.query_one("#team", Strap).redo()
+
+    def no_history(self, error: PlannerError) -> None:
+        """Why nothing can be shown or done here."""
+        self._sending = False
+        self.trouble(error.message)
+        self.query_one(Inbox).say_instead(failure_lines(error))
 
     def trouble(self, said: str) -> None:
         """Why history cannot be used; empty: it can again."""

@@ -83,6 +83,11 @@ class Inbox(LinesView):
         self._instead = lines
         self._place()
 
+    def say_instead(self, lines: Sequence[Line]) -> None:
+        """What stands here because the runs cannot be had."""
+        self._known = True
+        self.say_when_empty(lines)
+
     def update_rows(self, rows: Sequence[TaskRow], now: datetime) -> None:
         """Takes the rows in any order."""
         self._known = True
