@@ -42,16 +42,23 @@ def find_quote(text: str, quote: str) -> QuoteMatch | None:
     """
     if len(quote) > MAX_QUOTE:
         return None
-    page = _Normalised(text)
+    pages = [_Normalised(text)]
+    if _REFERENCE.search(text) and not _REFERENCE.search(quote):
+        pages.append(_Normalised(text, references=False))
+    for page in pages:
+        if (found := _found(page, quote)) is not None:
+            return _match(text, *found)
+    return None
+
+
+def _found(page: _Normalised, quote: str) -> tuple[int, int] | None:
     for candidate in _forms_of(quote):
         found = page.find(candidate)
         if found is not None:
-            return _match(text, *found)
+            return found
     parts = [next(_forms_of(part), "") for part in _LEFT_OUT.split(quote)]
     if 2 <= len(parts) <= MAX_PARTS and all(_weight(part) >= MIN_PART for part in parts):
-        found = page.find_in_order(parts)
-        if found is not None:
-            return _match(text, *found)
+        return page.find_in_order(parts)
     return None
 
 
@@ -86,12 +93,14 @@ def _weight(text: str) -> int:
 def _forms_of(quote: str) -> Iterator[str]:
     """The quote in normal form, then without the quotation marks or dots wrapped around it.
 
-    Last, with its first letter in the other case: who quotes the middle of a sentence may begin
-    with a capital.
+    Then without the mark that ends it, and with its first letter in the other case: who quotes
+    the middle of a sentence may end it with a stop and begin it with a capital.
     """
     whole = _Normalised(quote).text.strip()
     bare = whole.strip("\"' ").removeprefix("...").removesuffix("...").strip()
     forms = [whole, bare]
+    bare = bare.rstrip(".,;:\u3002")
+    forms.append(bare)
     if bare[:1].isupper() and bare[1:2].islower() and " " in bare:
         forms.append(bare[0].lower() + bare[1:])
     for form in dict.fromkeys(forms):
@@ -99,22 +108,35 @@ def _forms_of(quote: str) -> Iterator[str]:
             yield form
 
 
+_SPACELESS = "\u3005\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+"""Scripts written without spaces: one beside them is layout, as a line end is."""
+_NEEDS_NO_SPACE = re.compile(rf"[ {_SPACELESS}]|\Z")
+"""The end of what a space would follow."""
 # Characters that a page and a faithful quote of it have alike are copied in one piece: ASCII but
 # for marks, and letters of other scripts that have one form only. A place where one of the others
 # stands, or a second space, is a candidate for `_SPECIAL`, which says what differs there.
 _PLAIN = (
-    " !\"$%&'()+,./0-9:;<=?@A-Z\\\\^a-z{|}"
+    " !\"$%&'()+,./0-9:;=?@A-Z^a-z{}"
     "\u0391-\u03a1\u03a3-\u03a9\u03b1-\u03c9\u0410-\u0418\u041a-\u0438\u043a-\u044f"
     "\u05d0-\u05ea\u0627-\u063a\u0641-\u064a\u3400-\u4dbf\u4e00-\u9fff\u3001\u3002"
 )
-_CANDIDATE = re.compile(f"[^{_PLAIN}]|  ")
+_CANDIDATE = re.compile(f"[^{_PLAIN}]| (?:(?=[ {_SPACELESS}])|(?<=[{_SPACELESS}] ))")
+_ONE_REFERENCE = r"\[? \\?\[ (?:\d{1,3}|[a-z]) \\?\] (?:\]\([^\s()]{0,500}\))?"
+_REFERENCE = re.compile(
+    rf"(?<=\S) (?: <sup> (?:{_ONE_REFERENCE}){{1,9}} </sup> | {_ONE_REFERENCE} )", re.VERBOSE
+)
+"""A footnote's mark, as a page of an encyclopedia has them; who quotes it may leave it out."""
 _SPECIAL = re.compile(
     r"""
       (?P<bullet> (?: \s*[\n\f] | ^ ) [ \t]* [-*+\u2022] [ \t]+ )
-    | (?P<link> \]\( [^\s()]{0,2000} (?: \([^\s()]{0,500}\) [^\s()]{0,500} ){0,8} \) )
+    | (?P<link> \]\( [^\s()]{0,2000} (?: \([^\s()]{0,500}\) [^\s()]{0,500} ){0,8}
+          (?: [ ]"[^"\n]{0,200}" )? \) )
     | (?P<bracket> [\[\]] )
     | (?P<mark> \*+ | _+ | `+ | ~~ )
     | (?P<heading> (?: (?<=[\n\f]) | ^ ) (?: \#{1,6}[ ] | > [ ]? ) )
+    | (?P<cell> \s* \| (?: [\s|:-]* \| )? \s* )
+    | (?P<escape> \\ (?=[^\w\s]|_) )
+    | (?P<tag> </?su[pb]> )
     | (?P<dash> \s* [-\u00ad\u2010-\u2015\u2212\ufe58\ufe63\uff0d]+ \s* )
     | (?P<space> \s+ )
     | (?P<other> [^\x00-\x7f] )
@@ -126,15 +148,17 @@ _SINGLE_QUOTES = "\u2018\u2019\u201a\u201b\u2032\u2039\u203a\u00b4\u02bc\uff07`"
 _DOUBLE_QUOTES = "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb\u300c\u300d\u300e\u300f\uff02"
 _FIXED = {ord(char): "'" for char in _SINGLE_QUOTES} | {ord(char): '"' for char in _DOUBLE_QUOTES}
 _MINUS = ("-", "\u2212", "\u2013", "\u2012", "\u2010", "\u2011")
-_KEPT_FORMS = ("<super>", "<sub>", "<fraction>", "<circle>")
+_RAISED = "<super>"
+_KEPT_FORMS = ("<sub>", "<fraction>", "<circle>")
 """Compatibility forms that carry meaning: 10\u00b2 must not read as 102."""
 
 
 class _Normalised:
     """A text in normal form, with a map from its places to those of the original."""
 
-    def __init__(self, original: str) -> None:
+    def __init__(self, original: str, *, references: bool = True) -> None:
         self.original = original
+        self._references = references
         self._pieces: list[str] = []
         self._starts: list[int] = []  # place in the normal form where a piece begins
         self._origins: list[int] = []  # its place in the original
@@ -179,7 +203,8 @@ class _Normalised:
         done = position = 0
         while (candidate := _CANDIDATE.search(original, position)) is not None:
             start = candidate.start()
-            found = _SPECIAL.match(original, start)
+            found = None if self._references else _REFERENCE.match(original, start)
+            found = found or _SPECIAL.match(original, start)
             if found is None:  # a mark that means nothing here
                 position = start + 1
                 continue
@@ -193,12 +218,18 @@ class _Normalised:
         """Add the normal form of one special spot; the place in the original after it."""
         original, start, end = self.original, found.start(), found.end()
         kind = found.lastgroup
-        if kind in ("space", "bullet"):
+        if kind in ("space", "bullet", "cell"):
             self._space(start, end)
+        elif kind == "tag":
+            self._tag(found)
+        elif kind == "bracket":  # only an index keeps one: 1889[2] is no 18892
+            if _wordy(self._last) and original[end : end + 1].isdigit():
+                self._put("[", start, end)
         elif kind == "dash":
             self._dash(found)
         elif kind == "mark":
-            before, after = original[start - 1 : start] or " ", original[end : end + 1] or " "
+            before = original[max(0, start - 2) : start].rstrip("\\")[-1:] or " "
+            after = original[end : end + 2].lstrip("\\")[:1] or " "
             inside_word = before.isalnum() and after.isalnum()
             if inside_word or (before.isspace() and after.isspace()):
                 self._copy(start, end)
@@ -207,8 +238,16 @@ class _Normalised:
         return end
 
     def _space(self, start: int, end: int) -> None:
-        if self._last not in ("", " "):
+        if not _NEEDS_NO_SPACE.match(self._last):
             self._put(" ", start, end)
+
+    def _tag(self, found: re.Match[str]) -> None:
+        """A sign for what is raised, or lowered behind a digit: 10<sup>2</sup> is no 102."""
+        if self.original[found.end() : found.end() + 1].isalnum():
+            if found.group() == "<sup>":
+                self._put("^", *found.span())
+            elif found.group() == "<sub>" and self._last.isdigit():
+                self._put("_", *found.span())
 
     def _dash(self, found: re.Match[str]) -> None:
         """One dash for every kind and length; none where it splits a word.
@@ -234,7 +273,13 @@ class _Normalised:
         while end < len(original) and end - start < 32 and unicodedata.combining(original[end]):
             end += 1
         cluster = original[start:end].translate(_FIXED)
-        if unicodedata.decomposition(cluster[:1]).startswith(_KEPT_FORMS):
+        form = unicodedata.decomposition(cluster[:1])
+        if form.startswith(_RAISED):
+            raised = unicodedata.decomposition(original[start - 1 : start] or " ")
+            sign = "" if raised.startswith(_RAISED) else "^"
+            self._put(sign + unicodedata.normalize("NFKD", cluster), start, end)
+            return end
+        if form.startswith(_KEPT_FORMS) and not ("<sub>" in form and self._last.isalpha()):
             self._put(cluster, start, end)
             return end
         cluster = _INVISIBLE.sub("", cluster)
@@ -243,13 +288,15 @@ class _Normalised:
         return end
 
     def _copy(self, start: int, end: int) -> None:
-        if self.original[start] == " " and self._last in ("", " "):
+        if self.original[start] == " " and _NEEDS_NO_SPACE.match(self._last):
             start += 1
         if start < end:
             self._put(self.original[start:end], start, end)
             self._exact[-1] = True
 
     def _put(self, piece: str, origin: int, end: int) -> None:
+        if self._last == " " and piece != " " and _NEEDS_NO_SPACE.match(piece):
+            self._drop_space()
         self._pieces.append(piece)
         self._starts.append(self._length)
         self._origins.append(origin)
@@ -298,6 +345,8 @@ class _Normalised:
                 return True
             if before[-1:] == "-" and self._is_minus(self._origin(start)):
                 return True
+        if text[end - 1] in (".", ","):
+            return after[:1].isdigit() and text[end - 2 : end - 1].isdigit()
         return text[end - 1].isdigit() and after[:1] in (".", ",") and after[1:].isdigit()
 
     def _is_minus(self, origin: int) -> bool:
@@ -315,7 +364,7 @@ def _joined(left: str, right: str) -> bool:
 
 
 def _wordy(char: str) -> bool:
-    return char.isdigit() or (char.isalpha() and char.lower() != char.upper())
+    return char == "^" or char.isdigit() or (char.isalpha() and char.lower() != char.upper())
 
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
