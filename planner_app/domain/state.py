@@ -19,6 +19,7 @@ from planner_app.domain.catalogue import (
     StepStatus,
 )
 from planner_app.domain.plan import Answer, CheckVerdict, Facts, Plan, Report, Review, Step
+from planner_app.domain.spent import Spent
 from planner_app.domain.summary import RunSummary
 
 Status = Literal[
@@ -209,51 +210,6 @@ class Correction(_Frozen):
     number: int
     bad: str
     problems: tuple[str, ...]
-
-
-class Spent(_Frozen):
-    """What the run has used."""
-
-    usd: float = 0.0
-    unpriced_calls: int = 0
-    tokens: int = 0
-    calls: int = 0
-    actions: int = 0
-    by_role: dict[str, float] = Field(default_factory=dict)
-    """Role to USD."""
-    by_model: dict[str, float] = Field(default_factory=dict)
-    """Model to USD."""
-    by_step: dict[str, float] = Field(default_factory=dict)
-    """Step to USD."""
-    tokens_by_role: dict[str, int] = Field(default_factory=dict)
-    tokens_by_model: dict[str, int] = Field(default_factory=dict)
-    tokens_by_step: dict[str, int] = Field(default_factory=dict)
-    unpriced_by_role: dict[str, int] = Field(default_factory=dict)
-    """Role to calls whose price is unknown: its USD are then the least that it cost."""
-    unpriced_by_model: dict[str, int] = Field(default_factory=dict)
-    unpriced_by_step: dict[str, int] = Field(default_factory=dict)
-
-    def charged(
-        self, usd: float | None, tokens: int, role: str, model: str, step: str | None, calls: int
-    ) -> Spent:
-        """With so much more, on the account of a role, a model and, if any, a step."""
-        whose = {"role": role, "model": model, "step": step}
-        changes: dict[str, Any] = {
-            "usd": self.usd + (usd or 0.0),
-            "unpriced_calls": self.unpriced_calls + (usd is None),
-            "tokens": self.tokens + tokens,
-            "calls": self.calls + calls,
-        }
-        for by, name in whose.items():
-            if name is not None:
-                for field, more in (
-                    (f"by_{by}", usd or 0.0),
-                    (f"tokens_by_{by}", tokens),
-                    (f"unpriced_by_{by}", int(usd is None)),
-                ):
-                    account = getattr(self, field)
-                    changes[field] = {**account, name: account.get(name, 0) + more}
-        return self.model_copy(update=changes)
 
 
 class RunState(_Frozen):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from planner_app.cli.lists import cost_lines
-from planner_app.domain.state import RunState, Spent
+from planner_app.domain.spent import Spent
+from planner_app.domain.state import RunState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
