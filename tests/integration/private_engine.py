@@ -106,9 +106,12 @@ def dockerd(folder: Path, *flags: str) -> list[str]:
 
 
 def podman(folder: Path) -> list[str]:
-    """Podman's service for Docker's clients, with everything in the folder."""
+    """Podman's service for Docker's clients, with everything in the folder.
+
+    But for what it runs from, whose path it wants in 50 characters: that memory is its own too.
+    """
     return [
-        "podman", f"--root={folder}/data", f"--runroot={folder}/exec", f"--tmpdir={folder}/tmp",
+        "podman", f"--root={folder}/data", "--runroot=/dev/shm/run", f"--tmpdir={folder}/tmp",
         "--cgroup-manager=cgroupfs", "--events-backend=none",
         "system", "service", "--time=0", f"unix://{folder}/engine.sock",
     ]  # fmt: skip

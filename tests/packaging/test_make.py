@@ -167,7 +167,8 @@ def test_with_an_engine_nothing_is_said(checkout: Checkout) -> None:
 def test_the_tests_run_without_an_engine_too(checkout: Checkout) -> None:
     result = checkout.make("test", "ARGS=-k words")
     assert result.returncode == 0
-    assert result.stdout == "pytest got: -k words\n"
+    assert result.stdout.startswith("pytest got: ")
+    assert result.stdout.endswith(" -k words\n")
     assert "no container engine" in result.stderr
 
 
