@@ -273,11 +273,11 @@ def unverified_lines(view: RunView, text: str, *, claims: bool = True) -> list[s
     answer = view.answer
     if answer is None:
         return []
-    troubled = {c.text: c.trouble(view.source_numbers) for c in answer.claims}
-    troubled = {text: trouble for text, trouble in troubled.items() if trouble}
-    lines = [f"{text} ({trouble})" for text, trouble in troubled.items()] if claims else []
+    troubles = [(claim.text, claim.trouble(view.source_numbers)) for claim in answer.claims]
+    troubles = [(text, trouble) for text, trouble in troubles if trouble]
+    lines = [f"{text} ({trouble})" for text, trouble in troubles] if claims else []
     lines += [f"[{n}] is no source of this run" for n in unknown_ids(text, view.source_numbers)]
-    return lines + [problem for problem in answer.problems if problem not in troubled]
+    return lines + [problem for problem in answer.problems if problem not in dict(troubles)]
 
 
 def source_lines(view: RunView, numbers: Sequence[int]) -> list[str]:

@@ -19,6 +19,7 @@ def told() -> Story:
         Claim(text="It is red", source_ids=[1], quote="It is red."),
         Claim(text="It is old"),
         Claim(text="It is new", source_ids=[8]),
+        Claim(text="It is old", source_ids=[1]),  # the same words with a source hide nothing
     ]
     story.say(c.AnswerDrafted(answer=Answer(text=TEXT, claims=claims), number=1))
     found = {"claim": 0, "source_id": 1, "found": True, "page": 1, "offset": 0}
