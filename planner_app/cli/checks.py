@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from planner_app.cli.context import Context, emit, one_line, say
+from planner_app.cli.exits import MISSING
 from planner_app.domain.errors import (
     BadInput,
     EngineMissing,
@@ -25,7 +26,6 @@ from planner_app.domain.teams import ROLES
 if TYPE_CHECKING:
     from planner_app.settings import Settings
 
-MISSING = 4
 _NETWORK = ("example.org", 443)
 _NETWORK_SECONDS = 3.0
 

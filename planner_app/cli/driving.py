@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner_app.cli.asking import Asker, NobodyThereError, Reply, Terminal, how_to_reply
 from planner_app.cli.context import Context, columns, let_go_of_stdout, say
+from planner_app.cli.exits import INTERRUPTED
 from planner_app.cli.outcome import Outcome, print_outcome
 from planner_app.domain.errors import BadInput, HistoryError
 
@@ -253,7 +254,6 @@ def drive_here(
     context: Context,
 ) -> tuple[Outcome, int]:
     """Drive the run; how it ended, and the exit code. `member` leaves when it is over."""
-    from planner_app.cli.outcome import INTERRUPTED
     from planner_app.worker.logs import removed, to_file
 
     run_id = submitted.run_id

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner_app.cli.checks import cpus_or_raise, engine_or_raise
 from planner_app.cli.context import Context, emit, one_line, say
+from planner_app.cli.exits import INTERRUPTED
 from planner_app.domain.errors import BadInput
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 MAX_CODE_BYTES = 16_000_000
 """What is read at all; a session accepts less, and says so as it does to a model."""
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)

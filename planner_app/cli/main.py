@@ -7,12 +7,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from planner_app.cli.exits import INTERRUPTED
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from planner_app.domain.errors import PlannerError
 
-INTERRUPTED = 130
 LONGEST = 700
 """Characters of a line; what others said of a failure can be endless."""
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from planner_app.cli.context import Context, emit, one_line, say
+from planner_app.cli.exits import MISSING
 from planner_app.domain.errors import KeyMissing, ModelMissing, PlannerError
 from planner_app.domain.places import usual_address
 from planner_app.domain.teams import NEEDS_NO_KEY, ROLES, provider_of
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from planner_app.settings import Settings
     from planner_app.settings_keys import Key
 
-MISSING = 4
 FAILURES = {
     "refused": "not running",
     "dns": "unknown host",

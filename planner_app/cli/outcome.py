@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from planner_app.cli.context import one_line, say
+from planner_app.cli.exits import INTERRUPTED, MISSING, NEEDS_ANSWER
 
 if TYPE_CHECKING:
     from planner_app.domain.events import Event
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from planner_app.history import History
 
 EXIT_CODES = {"done": 0, "failed": 1, "cancelled": 1, "partial": 3}
-MISSING = 4
-NEEDS_ANSWER = 5
-INTERRUPTED = 130
 UNAVAILABLE = frozenset(
     {"refused", "dns", "tls", "auth", "forbidden", "not_found", "unknown_model", "quota"}
 )

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from planner_app.cli.context import Context, columns, say
+from planner_app.cli.exits import INTERRUPTED
 from planner_app.cli.outcome import Outcome, print_outcome
 from planner_app.cli.reading import open_run
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from planner_app.domain.events import Event
     from planner_app.history import History
 
-INTERRUPTED = 130
 UNATTENDED_SECONDS = 5.0
 """How long a run may be without a driver before the watcher is told."""
 STILL = frozenset({"paused", "waiting_user"})
