@@ -249,8 +249,11 @@ def _table(path: Path_) -> type[BaseModel] | None:
     """Of which form the tables are that a person names: options by role, prices, pace."""
     if len(path) == 5 and path[0] == "teams" and path[2] == "options":
         return RoleOptions
-    tables = {("models", "prices"): PriceSettings, ("models", "pace"): PaceSettings}
-    return tables.get((path[0], path[1])) if len(path) == 4 else None
+    tables: dict[Path_, type[BaseModel]] = {
+        ("models", "prices"): PriceSettings,
+        ("models", "pace"): PaceSettings,
+    }
+    return tables.get(path[:2]) if len(path) == 4 else None
 
 
 def _did_you_mean(path: Path_) -> str:
