@@ -18,7 +18,7 @@ MAX_REFUSALS = 1
 """So often an answer goes back for its sources."""
 MAX_CHECK_FAILS = 2
 MAX_CORRECTIONS = 2
-UNSOURCED = "some claims have no source"
+UNSOURCED = "some claims could not be verified"
 
 
 def answering(state: RunState, now: datetime) -> list[Move]:

@@ -85,7 +85,7 @@ WILD_REACHES = {
     "final failed: the budget is used up": 50,
     "final partial: the budget is used up": 20,
     "final partial: the check found": 20,
-    "final partial: some claims have no source": 10,
+    "final partial: some claims could not be verified": 10,
     "final failed: nobody could be asked to approve the plan": 20,
     "final failed: no valid plan after three tries": 10,
     "planning -> checking: ": 50,

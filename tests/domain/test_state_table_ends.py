@@ -114,7 +114,7 @@ def test_a_claim_without_a_source_is_sent_back_once(cited: tuple[int, ...], said
     story.answer()
     assert story.state.status == "checking"
     assert story.check().state.final == "partial"
-    assert story.state.reason == "some claims have no source"
+    assert story.state.reason == "some claims could not be verified"
 
 
 def test_a_failed_check_asks_for_a_better_answer_once() -> None:
