@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from planner_app.domain.budget import shortage
@@ -37,52 +36,32 @@ from planner_app.domain.catalogue import (
     UserSteered,
     orphaned,
 )
-from planner_app.domain.events import Event, EventDraft
-from planner_app.domain.fold import apply
+from planner_app.domain.events import EventDraft
 from planner_app.domain.move_changes import ask
 from planner_app.domain.moves import CallModel, Move, Record, RunAction, WakeAt, next_moves
 from planner_app.domain.plan import Plan, Step
 from planner_app.domain.state import Doubt, OpenMove, RunState
 from tests.domain.dice import questions, said, settled
 from tests.domain.nature import Nature, limits, words
+from tests.domain.told import Told, Watch
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_TICKS = 4_000
 
-Watch = Callable[[RunState | None, Event, RunState], None]
-"""Sees each event with the state before and after it."""
 
-
-class World:
+class World(Told):
     """One simulated run: its events, its state, and the die that performs its moves."""
 
     def __init__(
         self, seed: int, nature: Nature, watch: Watch | None = None, *, careful: bool = False
     ) -> None:
         """With `careful` every decision is made twice and compared."""
+        super().__init__("r_sim", watch)
         self.rng = random.Random(f"{nature.name}/{seed}")
         self.nature = nature
-        self.events: list[Event] = []
-        self.now = START
         self.ticks = 0
         self.cancels = 0.05 if nature.name == "wild" else 0.01
         self.hasty = self.rng.random() < nature.hasty
         self.careful = careful
-        self._state: RunState | None = None
-        self._watch = watch
-
-    @property
-    def state(self) -> RunState:
-        assert self._state is not None
-        return self._state
-
-    def append(self, *drafts: EventDraft) -> None:
-        for draft in drafts:
-            event = Event.of(draft, "r_sim", len(self.events) + 1, self.now)
-            self.events.append(event)
-            before, self._state = self._state, apply(self._state, event)
-            if self._watch is not None:
-                self._watch(before, event, self._state)
 
     def run(self) -> RunState:
         """Everything that happens until the run ends."""

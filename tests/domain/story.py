@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from planner_app.domain.catalogue import (
@@ -27,8 +27,7 @@ from planner_app.domain.catalogue import (
     TurnTaken,
     orphaned,
 )
-from planner_app.domain.events import Event, EventData, EventDraft
-from planner_app.domain.fold import apply
+from planner_app.domain.events import EventData
 from planner_app.domain.moves import CallModel, Move, Record, RunAction, WakeAt, next_moves
 from planner_app.domain.plan import (
     Answer,
@@ -41,9 +40,7 @@ from planner_app.domain.plan import (
     Step,
     plan_problems,
 )
-from planner_app.domain.state import RunState
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
+from tests.domain.told import Told
 
 
 def steps(*texts: str) -> list[Step]:
@@ -55,31 +52,16 @@ def steps(*texts: str) -> list[Step]:
     return made
 
 
-class Story:
+class Story(Told):
     """A run whose models say what the test tells them to."""
 
     def __init__(self, *, claimed: bool = True, **created: Any) -> None:
-        self.events: list[Event] = []
-        self.now = START
-        self._state: RunState | None = None
+        super().__init__("r_story")
         self.say(
             RunCreated(**({"task_id": "t_story", "text": "a task", "approve": "never"} | created))
         )
         if claimed:
             self.claim()
-
-    @property
-    def state(self) -> RunState:
-        assert self._state is not None
-        return self._state
-
-    def append(self, *drafts: EventDraft) -> Self:
-        """These facts alone, without what follows from them."""
-        for draft in drafts:
-            event = Event.of(draft, "r_story", len(self.events) + 1, self.now)
-            self.events.append(event)
-            self._state = apply(self._state, event)
-        return self
 
     def say(self, data: EventData) -> Self:
         """Something a person says, and what follows from it."""

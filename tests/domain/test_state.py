@@ -6,7 +6,8 @@ from datetime import timedelta
 from planner_app.domain.catalogue import BudgetLimits, UserPaused
 from planner_app.domain.ids import ALPHABET, new_run_id, new_task_id
 from planner_app.domain.state import RunState
-from tests.domain.story import START, Story
+from tests.domain.story import Story
+from tests.domain.told import START
 
 
 def test_a_run_s_json_is_its_state_and_reads_back_as_such() -> None:
