@@ -302,6 +302,17 @@ class ModelFinished(EventData):
     """Thought switches and language share, or {"measurable": false}."""
 
 
+class ModelOrphaned(EventData):
+    """A model call was stopped under way, or the process that made it ended."""
+
+    reason: str = "the process that performed it ended"
+    usage: ModelUsage | None = None
+    """What it is taken to have used, an estimate; None: nobody saw how far it came, so all that
+    was reserved for it is charged."""
+    usd: float | None = 0.0
+    """What is charged for that; None: the price is unknown."""
+
+
 class ModelFailed(EventData):
     """A model call failed for good."""
 
@@ -687,6 +698,7 @@ TYPES: dict[str, type[EventData]] = {
     "model.retried": ModelRetried,
     "model.finished": ModelFinished,
     "model.failed": ModelFailed,
+    "model.orphaned": ModelOrphaned,
     "plan.proposed": PlanProposed,
     "plan.refused": PlanRefused,
     "plan.accepted": PlanAccepted,
@@ -722,8 +734,7 @@ TYPES: dict[str, type[EventData]] = {
     "answer.refused": AnswerRefused,
     "answer.checked": AnswerChecked,
 }
-ORPHANABLE = ("model", "action", "tool")
-TYPES |= {f"{kind}.orphaned": Orphaned for kind in ORPHANABLE}
+TYPES |= {f"{kind}.orphaned": Orphaned for kind in ("action", "tool")}
 
 VERSIONS: dict[str, int] = dict.fromkeys(TYPES, 1)
 UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -737,9 +748,12 @@ def type_name(data: type[EventData]) -> str:
     return _NAMES[data]
 
 
-def orphaned(kind: Literal["model", "action", "tool"], move_id: str, reason: str) -> EventDraft:
-    """The fact that a started move will not finish."""
-    data = Orphaned(reason=reason).model_dump(mode="json")
+def orphaned(
+    kind: Literal["model", "action", "tool"], move_id: str, reason: str, usd: float | None = 0.0
+) -> EventDraft:
+    """The fact that a started move will not finish. `usd` is what was reserved for a model's."""
+    lost = ModelOrphaned(reason=reason, usd=usd) if kind == "model" else Orphaned(reason=reason)
+    data = lost.model_dump(mode="json")
     return EventDraft(type=f"{kind}.orphaned", move_id=move_id, data=data)
 
 

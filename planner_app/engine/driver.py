@@ -19,7 +19,7 @@ from planner_app.engine.attachments import attachment_sources
 from planner_app.engine.commands import command_draft
 from planner_app.engine.run_log import OnEvent, RunLog
 from planner_app.engine.services import Services
-from planner_app.engine.takeover import has_ended, left_behind, orphans_of_ended
+from planner_app.engine.takeover import calls_under_way, has_ended, left_behind, orphans_of_ended
 from planner_app.queue.port import Lease
 
 _logger = logging.getLogger(__name__)
@@ -131,7 +131,12 @@ class _Driver:
     async def _record(self, crew: Crew, record: Record) -> None:
         """Append what follows by itself, and stop what it made pointless."""
         ends = any(draft.type == "run.finished" for draft in record.drafts)
-        await self._log.append(*record.drafts, durable=ends)
+        if ends and self._tasks:
+            # Nothing is added after the end: what was under way is recorded first, with its cost.
+            await self._stop([*self._tasks])
+            return
+        unpaid = calls_under_way(self._log.state) if ends else []
+        await self._log.append(*unpaid, *record.drafts, durable=ends)
         state = self._log.state
         pointless = [
             move_id
@@ -169,8 +174,10 @@ class _Driver:
         if not isinstance(error, PlannerError):
             _logger.error("run %s: a move failed", self._log.run_id, exc_info=error)
             reason = f"internal error: {repr(error)[:900]}; see the log file"
+        await self._stop([*self._tasks])
         finished = RunFinished(status="failed", reason=reason[:1000])
-        await self._log.append(finished.draft(), durable=True)
+        unpaid = calls_under_way(self._log.state)
+        await self._log.append(*unpaid, finished.draft(), durable=True)
 
     async def _rest(self, wake_at: datetime | None) -> bool:
         """Wait for something new; False: nothing came for as long as the driver may wait."""

@@ -12,6 +12,7 @@ from planner_app.domain.catalogue import (
     BETTERS,
     ModelFailed,
     ModelFinished,
+    ModelOrphaned,
     ModelRetried,
     ModelStarted,
     ModelUsage,
@@ -23,12 +24,12 @@ from planner_app.domain.move_changes import over_budget
 from planner_app.domain.move_types import CallModel, where
 from planner_app.domain.state import RunState
 from planner_app.engine.daily import DailyBudget
-from planner_app.engine.live import LiveStream, LiveText
+from planner_app.engine.live import LiveText
 from planner_app.engine.requests import CallParts, Prepared, Requests, narrower
+from planner_app.engine.under_way import UnderWay
 from planner_app.models.language import guess_language, language_share
 from planner_app.models.limiter import Limiter
 from planner_app.models.port import (
-    Delta,
     Message,
     ModelError,
     ModelReply,
@@ -81,14 +82,23 @@ class ModelCalls:
 
     async def _made(self, move: CallModel, prepared: Prepared) -> None:
         with self._live.stream(move.id) as stream:
+            call = UnderWay(stream)
             try:
-                reply = await self._call(move, prepared, stream)
+                reply = await self._call(move, prepared, call)
+            except asyncio.CancelledError:
+                self._log.append_soon(self._stopped(move, prepared, call))
+                raise
             except ModelError as error:
                 kept = self._further.kept(move, self._scrub(str(error)))
                 failed = self._failed(move, prepared, error)
                 await self._log.append(failed, *kept, durable=True)
                 return
-            await self._finish(move, prepared, reply, stream.pacing())
+            # It is paid for, so it is recorded also when the run is stopped meanwhile.
+            finishing = asyncio.ensure_future(self._finish(move, prepared, reply, stream.pacing()))
+            try:
+                await asyncio.shield(finishing)
+            finally:
+                await finishing
 
     async def _started(self, move: CallModel) -> Prepared | None:
         """The request, written down as started; None when no budget pays for it.
@@ -196,7 +206,7 @@ class ModelCalls:
             return doubt.purpose
         return move.purpose
 
-    async def _call(self, move: CallModel, prepared: Prepared, stream: LiveStream) -> ModelReply:
+    async def _call(self, move: CallModel, prepared: Prepared, call: UnderWay) -> ModelReply:
         request = ModelRequest(
             spec=prepared.spec,
             messages=prepared.messages,
@@ -213,15 +223,12 @@ class ModelCalls:
             ),
         )
 
-        def on_delta(delta: Delta) -> None:
-            stream.write(delta.kind, delta.text)
-
         def on_retry(retry: Retry) -> None:
             error = retry.error
             if self._pays_no_more(move, error):
                 error.message += ", and the budget does not pay for another try"
                 raise error
-            stream.restart()
+            call.ended()
             retried = ModelRetried(
                 number=retry.number,
                 kind=error.kind,
@@ -238,12 +245,25 @@ class ModelCalls:
         return await complete_with_retry(
             self._client,
             request,
-            on_delta,
+            call.on_delta,
             on_retry,
             sleep=limiter.sleep,
             clock=limiter.clock,
             limiter=limiter,
+            on_try=call.begun,
         )
+
+    def _stopped(self, move: CallModel, prepared: Prepared, call: UnderWay) -> EventDraft:
+        """The fact that a call was stopped under way, with what it is taken to have cost."""
+        usage = ModelUsage()
+        usd: float | None = 0.0
+        if call.sent:
+            prompt, came = prepared.tokens - prepared.max_tokens, call.tokens()
+            usage = ModelUsage(prompt_tokens=prompt, completion_tokens=came, source="estimated")
+            price = self._client.price(prepared.spec)
+            usd = price.cost(prompt, came) if price is not None else None
+        lost = ModelOrphaned(reason="it was stopped under way", usage=usage, usd=usd)
+        return lost.draft(**where(move))
 
     def _pays_no_more(self, move: CallModel, error: ModelError) -> bool:
         """Whether what a failed try cost leaves too little for all that its call may still cost."""

@@ -11,7 +11,7 @@ _ENDED = "the process that performed it ended"
 
 def orphan(move_id: str, move: OpenMove, reason: str = _ENDED) -> EventDraft:
     """The fact that a started move will not finish."""
-    lost = orphaned(move.kind, move_id, reason)
+    lost = orphaned(move.kind, move_id, reason, move.usd)
     return lost.model_copy(update={"step_id": move.step_id, "attempt": move.attempt})
 
 
@@ -24,6 +24,12 @@ def left_behind(state: RunState) -> list[EventDraft]:
                 lost = SessionLost(why="the process that drove the run ended")
                 drafts.append(lost.draft(step_id=key, attempt=attempt.number))
     return drafts
+
+
+def calls_under_way(state: RunState) -> list[EventDraft]:
+    """Model calls that were started and never told what became of them, as orphans."""
+    open_calls = {key: move for key, move in state.open.items() if move.kind == "model"}
+    return [orphan(move_id, move, "the run ended") for move_id, move in open_calls.items()]
 
 
 def orphans_of_ended(state: RunState) -> list[EventDraft]:

@@ -71,13 +71,14 @@ async def complete_with_retry(
     rng: random.Random | None = None,
     clock: Callable[[], float] = time.monotonic,
     limiter: Limiter | None = None,
+    on_try: Callable[[], None] = lambda: None,
 ) -> ModelReply:
     """A reply, after as many tries as the policy and `request.deadline_s` (over all tries and
-    waits, but not the turns that other calls have first) allow. Raises the last ModelError, or one
-    of kind `deadline`."""
+    waits, but not the turns that other calls have first) allow. `on_try` hears of each try just
+    before it is sent. Raises the last ModelError, or one of kind `deadline`."""
     policy = policy or RetryPolicy()
     rng = rng or random.Random()
-    tries = _Tries(client, request, on_delta, clock, limiter)
+    tries = _Tries(client, request, on_delta, clock, limiter, on_try)
     number = 0
     while True:
         try:
@@ -113,12 +114,14 @@ class _Tries:
         on_delta: OnDelta,
         clock: Callable[[], float],
         limiter: Limiter | None,
+        on_try: Callable[[], None],
     ) -> None:
         self._client = client
         self._request = request
         self._on_delta = on_delta
         self._clock = clock
         self._limiter = limiter
+        self._on_try = on_try
         self._provider = provider_of(request.spec.name, request.spec.api_base)
         self._tokens = client.count_tokens(request.spec, request.messages) + request.max_tokens
         self.left_s = request.deadline_s
@@ -128,9 +131,11 @@ class _Tries:
         """One try, when its turn has come. Raises ModelError."""
         try:
             async with self._turn() as turn:
+                request = self._within_time()
                 began = self._clock()
+                self._on_try()
                 try:
-                    reply = await self._client.complete(self._within_time(), self._on_delta)
+                    reply = await self._client.complete(request, self._on_delta)
                 finally:
                     self.left_s -= self._clock() - began
                 if reply.usage.source == "provider":

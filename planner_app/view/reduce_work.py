@@ -269,7 +269,13 @@ def orphaned(view: RunView, event: Event) -> RunView:
     note = f"cut off: {one_line(fields.text(event.data, 'reason'))}"
     waiting = find_open(view, event, family)
     if family == "model" and waiting is not None:
-        view = _paid(view, waiting.usd, waiting.tokens, calls=1)
+        usd, tokens, sent = waiting.usd, waiting.tokens, True
+        if usage := fields.table(event.data, "usage"):
+            usd, tokens = fields.real(event.data, "usd"), _tokens(event.data)
+            sent = fields.text(usage, "source") != "none"
+        view = _paid(view, usd, tokens, calls=int(sent))
+        said = "" if usd is None else f", {figures.usd(usd)}"
+        note += f"; taken as {figures.count(tokens)} tok{said}" if sent else "; none of it was sent"
     return _close(view, event, "warn", notes=(note,))
 
 
