@@ -11,10 +11,7 @@ from planner_app.domain.fold_steps import attempt_of, with_attempt, without_open
 from planner_app.domain.plan import Answer, CheckVerdict, Review
 from planner_app.domain.state import Correction, Doubt, Note, OpenMove, RunState
 
-FATAL_KINDS = frozenset(
-    {"auth", "forbidden", "quota", "not_found", "unknown_model", "bad_request", "unscripted",
-     "unrecorded", "refused", "dns", "tls"}
-)  # fmt: skip
+FATAL_KINDS = UNAVAILABLE | {"bad_request", "unscripted", "unrecorded"}
 """Failures of a model that a second attempt cannot mend."""
 TOLD = frozenset({"plan", "replan", "review", "answer"})
 """Calls whose request tells the planner what happened since the last one."""
@@ -58,7 +55,6 @@ def _model_finished(state: RunState, event: Event, data: dict[str, Any]) -> RunS
     conversation = data["conversation"]
     # What a request adds to its parent begins with the parent's reply, which stands there already.
     before = () if move.restart else state.conversations.get(conversation, ())[:-1]
-    usage = data["usage"]
     state = state.model_copy(
         update={
             "conversations": {
@@ -68,7 +64,7 @@ def _model_finished(state: RunState, event: Event, data: dict[str, Any]) -> RunS
             "requests": {**state.requests, conversation: event.move_id or ""},
             "context_tokens": {
                 **state.context_tokens,
-                conversation: usage["prompt_tokens"] + usage["completion_tokens"],
+                conversation: data["usage"]["prompt_tokens"],
             },
         }
     )

@@ -331,7 +331,7 @@ class RunState(_Frozen):
     windows: dict[str, int] = Field(default_factory=dict)
     """Model to the tokens that its context takes, where it was found to take less than thought."""
     context_tokens: dict[str, int] = Field(default_factory=dict)
-    """Conversation to the tokens that its newest request and reply took."""
+    """Conversation to the tokens of its newest request, by whoever counted that call."""
     role_turns: dict[str, int] = Field(default_factory=dict)
     tries: dict[str, int] = Field(default_factory=dict)
     """Move without its try to how often it was orphaned."""

@@ -90,7 +90,7 @@ class Requests:
 
         turn = self._turn(move, profile, compact=False)
         messages = self._whole(turn)
-        prompt = count(messages)
+        prompt = max(count(messages), self._counted(turn, messages, count))
         if prompt > room and move.purpose != "commit":
             if state.conversations.get(turn.conversation):
                 turn = self._turn(move, profile, compact=True)
@@ -110,6 +110,13 @@ class Requests:
             doubled = state.steps[move.step_id].attempts[move.attempt - 1].doubled
             longest *= 2 if doubled else 1
         return min(_within(longest, state.budget.tokens, profile), max(256, left))
+
+    def _counted(
+        self, turn: Turn, messages: Sequence[Message], count: Callable[[Sequence[Message]], int]
+    ) -> int:
+        """Tokens by the provider's count of the request before, and what came since; 0: no such."""
+        before = 0 if turn.restart else self._log.state.context_tokens.get(turn.conversation, 0)
+        return before and before + count(messages[-len(turn.messages) - 1 :])
 
     def _whole(self, turn: Turn) -> tuple[Message, ...]:
         before = () if turn.restart else self._conversation(turn.conversation)

@@ -13,7 +13,7 @@ from planner_app.models.port import (
     ModelSpec,
     OnDelta,
     Profile,
-    model_error,
+    ModelError,
 )
 from tests.engine.test_failing_models import Failing, use
 from tests.engine.test_people import Driven
@@ -33,7 +33,7 @@ class Narrow(Failing):
     async def complete(self, request: ModelRequest, on_delta: OnDelta) -> ModelReply:
         tokens = self.count_tokens(request.spec, request.messages) + request.max_tokens
         if request.key.role in self._roles and tokens > self._window:
-            raise model_error("context_overflow", "the request is too long")
+            raise ModelError("context_overflow", "the request is too long")
         self.sent.append(request)
         key = request.key  # a refused call takes a turn, but no line of the script
         who = (key.role, key.step, key.attempt)
@@ -85,6 +85,23 @@ async def test_a_long_step_goes_on_from_a_summary_with_its_sources(
     assert last.messages[2].role == "assistant", "roles take turns"
     assert state.answer is not None
     assert state.answer.claims[0].source_ids == [1]
+
+
+async def test_what_the_provider_counted_says_when_a_conversation_is_too_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Narrow(16_000, known=True)
+    use(world, client, monkeypatch)
+    script = Script().planner(plan({"id": "a"}))
+    for tokens in (5_000, 9_590):
+        usage = {"prompt_tokens": tokens, "completion_tokens": 9}
+        script.executor("a", code("print(6 * 7)"), usage=usage)
+    state = await world.run(script.executor("a", report()).checker(check()))
+    assert state.status == "done"
+    asked = [whole(request) for request in client.sent if request.key.role == "executor"]
+    assert ["earlier turns of this step in short" in text for text in asked] == [False, False, True]
+    reserved = [e.data["reserved_tokens"] for e in world.events(state.run_id, "model.started")]
+    assert reserved[2] > 5_000, "a budget is asked for what was really counted"
 
 
 async def test_a_summary_keeps_what_an_earlier_summary_held(

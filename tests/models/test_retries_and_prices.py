@@ -32,7 +32,6 @@ from planner_app.models.port import (
     ModelSpec,
     OnDelta,
     Profile,
-    model_error,
 )
 from planner_app.models.price_table import (
     context_window,
@@ -59,7 +58,7 @@ class Failing:
         kind = self.kinds[len(self.deadlines) % len(self.kinds)]
         self.deadlines.append(request.deadline_s)
         self.now += 1.0
-        raise model_error(kind, f"it was {kind}")
+        raise ModelError(kind, f"it was {kind}")
 
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -248,6 +247,20 @@ def test_a_window_is_known_from_the_table_the_options_or_not_at_all() -> None:
 @given(st.text(max_size=200))
 def test_estimates_grow_with_the_text(text: str) -> None:
     assert 0 <= estimate_tokens(text) <= estimate_tokens(text + "abcd") <= len(text) * 2 + 8
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("The run that was paused goes on where it was, and nothing is done twice. " * 20, 341),
+        ("\n".join(f"{n},{n * 7 / 3:.3f},{n * n:.2f}" for n in range(100, 200)), 1_099),
+        (json.dumps([{"id": n, "name": f"item_{n}", "v": n / 7} for n in range(100)]), 2_561),
+        ("深度学习模型在许多任务上表现出色。" * 20, 380),
+    ],
+)
+def test_no_estimate_is_far_below_what_a_tokenizer_counts(text: str, tokens: int) -> None:
+    """Counted with tiktoken's cl100k_base."""
+    assert 0.85 * tokens < estimate_tokens(text) < 1.5 * tokens
 
 
 def test_signed_thoughts_are_put_together_as_they_must_go_back() -> None:

@@ -110,7 +110,7 @@ def test_underthinking_is_flagged_by_all_three_bounds_together(
 
 
 def test_the_share_of_short_thoughts_is_one_of_tokens() -> None:
-    short, long = "a" * 359, "b" * 719  # 100 and 200 tokens at 3.6 characters each
+    short, long = "a" * 419, "b" * 839  # 100 and 200 tokens at 4.2 letters each
     text = f"{short}.\nAlternatively, {long}"
     measured = measure_switches(text)
     assert measured is not None
