@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from planner_app.domain.citations import cited_ids, unknown_ids
+from planner_app.domain.citations import cited_ids, unknown_ids, without_code
 from planner_app.domain.plan import Answer, Claim, Report
 from planner_app.domain.sizes import cut, json_bytes
 from planner_app.domain.state import RunState
@@ -60,19 +61,27 @@ def marks(numbers: Iterable[int]) -> str:
     return ", ".join(f"[{n}]" for n in numbers)
 
 
+_BLOCK_MARKS = ("```", "~~~", "|")
+"""What a line begins with behind which nothing may stand: a fence, a row of a table."""
+
+
 def with_marks(answer: Answer, known: Collection[int]) -> Answer:
     """The answer with `[n]` in its text where only its claims name their (known) sources.
 
-    Behind the claim where the text holds it, else at the text's end.
+    Behind the claim where the text says it, else at the text's end; never inside code, a word or
+    a number.
     """
     text = answer.text
     for claim in answer.claims:
         missing = [n for n in claim.source_ids if n in known and n not in cited_ids(text)]
         if not missing:
             continue
-        said = claim.text.strip().rstrip(".")
-        place = text.find(said) + len(said) if said and said in text else len(text.rstrip())
-        text = f"{text[:place]} {''.join(f'[{n}]' for n in missing)}{text[place:]}"
+        said = re.escape(claim.text.strip().rstrip("."))
+        found = re.search(rf"(?<!\w){said}(?!\w|[.,]\d)", without_code(text)) if said else None
+        place = found.end() if found else len(text.rstrip())
+        last_line = text[:place].rpartition("\n")[2].lstrip()
+        gap = "\n\n" if not found and last_line.startswith(_BLOCK_MARKS) else " "
+        text = f"{text[:place]}{gap}{''.join(f'[{n}]' for n in missing)}{text[place:]}"
     return answer.model_copy(update={"text": text})
 
 

@@ -378,7 +378,7 @@ def cited_ids(text: str) -> list[int]:
 
     Markers inside code do not count, and neither does `[0]`: numbers begin at 1.
     """
-    return _cited(_CODE.sub(" ", text))
+    return _cited(without_code(text))
 
 
 def unknown_ids(text: str, known: Collection[int]) -> list[int]:
@@ -387,8 +387,13 @@ def unknown_ids(text: str, known: Collection[int]) -> list[int]:
     A number in brackets right behind a word may be an index (`a[9]`), and a high one a year: they
     are none.
     """
-    apart = _INDEX.sub(" ", _CODE.sub(" ", text))
+    apart = _INDEX.sub(" ", without_code(text))
     return [n for n in _cited(apart) if n not in known and n <= MAX_MARKER]
+
+
+def without_code(text: str) -> str:
+    """The text with spaces where it is code; all else keeps its place."""
+    return _CODE.sub(lambda found: " " * len(found.group()), text)
 
 
 MAX_MARKER = 999

@@ -136,3 +136,19 @@ def test_an_answer_without_markers_gets_those_of_its_claims_where_they_are_said(
     marked = with_marks(Answer(text="It is tall. It is old.", claims=claims), {1, 2, 3})
     assert marked.text == "It is tall [1][2]. It is old. [3]"
     assert with_marks(marked, {1, 2, 3}) == marked
+
+
+@pytest.mark.parametrize(
+    ("text", "claim", "shown"),
+    [
+        ("It is 3300 m high.", "It is 330", "It is 3300 m high. [1]"),
+        ("It has 1.5 m.", "It has 1", "It has 1.5 m. [1]"),
+        ("It is unhappy, not happy.", "happy", "It is unhappy, not happy [1]."),
+        ("```\nx = 1\n```\nSo x = 1 holds.", "x = 1", "```\nx = 1\n```\nSo x = 1 [1] holds."),
+        ("So:\n```\nx = 1\n```\n", "x = 1", "So:\n```\nx = 1\n```\n\n[1]\n"),
+        ("| a |\n|---|\n| 1 |", "It is 1", "| a |\n|---|\n| 1 |\n\n[1]"),
+    ],
+)
+def test_a_marker_is_never_put_inside_code_or_a_word(text: str, claim: str, shown: str) -> None:
+    answer = Answer(text=text, claims=[Claim(text=claim, source_ids=[1])])
+    assert with_marks(answer, {1}).text == shown
