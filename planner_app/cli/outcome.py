@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from planner_app.cli.context import one_line, say
 from planner_app.cli.exits import INTERRUPTED, MISSING, NEEDS_ANSWER
+from planner_app.domain.errors import UNAVAILABLE
 
 if TYPE_CHECKING:
     from planner_app.domain.events import Event
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from planner_app.history import History
 
 EXIT_CODES = {"done": 0, "failed": 1, "cancelled": 1, "partial": 3}
-UNAVAILABLE = frozenset(
-    {"refused", "dns", "tls", "auth", "forbidden", "not_found", "unknown_model", "quota"}
-)
-"""Kinds of model failures that a person must mend: the model is a missing part, then."""
 
 
 class Outcome:

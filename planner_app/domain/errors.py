@@ -8,13 +8,16 @@ log file. Exit codes are those of the command line's contract: 1 the task failed
 
 from __future__ import annotations
 
-from typing import ClassVar
+UNAVAILABLE = frozenset(
+    {"refused", "dns", "tls", "auth", "forbidden", "not_found", "unknown_model", "quota"}
+)
+"""Kinds of a model's failure that a person must mend: the model is a missing part, then."""
 
 
 class PlannerError(Exception):
     """Something that a person can act on."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -6,15 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from planner_app.domain.catalogue import BETTERS
+from planner_app.domain.errors import UNAVAILABLE
 from planner_app.domain.events import Event
 from planner_app.domain.fold_steps import attempt_of, with_attempt, without_open
 from planner_app.domain.plan import Answer, CheckVerdict, Review
 from planner_app.domain.state import Correction, Doubt, Note, OpenMove, RunState
 
-FATAL_KINDS = frozenset(
-    {"auth", "forbidden", "quota", "not_found", "unknown_model", "bad_request", "unscripted",
-     "unrecorded", "refused", "dns", "tls"}
-)  # fmt: skip
+FATAL_KINDS = UNAVAILABLE | {"bad_request", "unscripted", "unrecorded"}
 """Failures of a model that a second attempt cannot mend."""
 TOLD = frozenset({"plan", "replan", "review", "answer"})
 """Calls whose request tells the planner what happened since the last one."""

@@ -22,7 +22,6 @@ from planner_app.models.port import (
     OnDelta,
     Price,
     Profile,
-    model_error,
 )
 from planner_app.models.repeats import Repeats
 from planner_app.models.shaping import Params, shape_messages
@@ -168,7 +167,7 @@ class Call:
                 self._reason = _reason(stream, self._heard)
                 return stream
         except ReplyTooLongError:
-            raise model_error(
+            raise ModelError(
                 "too_long",
                 f"{self._place.model} sent more than a reply of {self._request.max_tokens:,} "
                 "tokens can hold",
@@ -220,7 +219,7 @@ class Call:
                 await asyncio.sleep(0)
                 breathed = now()
             if self._repeating:
-                raise model_error("too_long", f"{self._place.model} repeats itself without end")
+                raise ModelError("too_long", f"{self._place.model} repeats itself without end")
 
     def _piece(self, delta: Delta) -> None:
         if self._first_piece is None:
@@ -231,12 +230,12 @@ class Call:
     def _late(self, assembly: Assembly, *, total: bool) -> ModelError:
         if total:
             seconds = self._request.deadline_s
-            return model_error("deadline", f"{self._place.model} was not done after {seconds:g} s")
+            return ModelError("deadline", f"{self._place.model} was not done after {seconds:g} s")
         if assembly.started:
             what = f"{self._place.server} sent nothing for {self._idle_s:g} s"
         else:
             what = f"{self._place.server} sent nothing in {self._bounds.first_piece_s:g} s"
-        return model_error("timeout", what)
+        return ModelError("timeout", what)
 
     def _account(self, error: ModelError, assembly: Assembly) -> None:
         """What a failed call is billed for all the same, estimated."""
@@ -292,12 +291,12 @@ class Call:
         """What is wrong with a reply that ended in peace; None: nothing."""
         place = self._place
         if finish == "content_filter":
-            return model_error(
+            return ModelError(
                 "content_policy", f"the provider's content filter stopped {place.model}"
             )
         if not assembly.started and finish != "length":
             if self._heard.form == "page":
-                return model_error(
+                return ModelError(
                     "malformed_stream",
                     f"{place.server} sent a web page instead of a reply",
                     "check api_base: for most servers it ends in /v1",
@@ -305,12 +304,12 @@ class Call:
                 )
             if streamed and self._heard.form == "whole":
                 # The caller leaves out what is said to be refused, and asks anew.
-                return model_error("bad_request", f"{place.server} does not support stream")
+                return ModelError("bad_request", f"{place.server} does not support stream")
             if self._tool_calls or finish == "tool_calls":
-                return model_error("empty", f"{place.model} only asked for tools that do not exist")
-            return model_error("empty", f"{place.server} sent an empty reply")
+                return ModelError("empty", f"{place.model} only asked for tools that do not exist")
+            return ModelError("empty", f"{place.server} sent an empty reply")
         if not finish:
-            return model_error("cut_stream", f"{place.server} ended in the middle of a reply")
+            return ModelError("cut_stream", f"{place.server} ended in the middle of a reply")
         return None
 
     def _warnings(self, params: Params, assembly: Assembly) -> tuple[str, ...]:

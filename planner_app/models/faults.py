@@ -24,7 +24,7 @@ from planner_app.models.complaints import (
     read_retry_after,
     read_seconds,
 )
-from planner_app.models.port import ModelError, ModelErrorKind, model_error
+from planner_app.models.port import ModelError, ModelErrorKind
 from planner_app.models.wire import StreamError
 
 _BY_STATUS: dict[int, ModelErrorKind] = {
@@ -137,7 +137,7 @@ def explain(
     delay = complaint.delay_s if delay is None else delay
     kind = _kind(chain, status, complaint, delay)
     message, hint = _words(kind, plain_text(complaint.text, place), place)
-    made = model_error(
+    made = ModelError(
         kind,
         message,
         hint,

@@ -26,7 +26,6 @@ from planner_app.models.port import (
     OnDelta,
     Price,
     Profile,
-    model_error,
 )
 from planner_app.models.price_table import context_window, output_limit, table_price
 from planner_app.models.profiles import ProfileBook
@@ -153,7 +152,7 @@ class LiteLLMClient:
             # A server of one's own seldom wants a key, but the protocol's client insists on one.
             if own_server:
                 return "none"
-            raise model_error("auth", error.message, error.hint) from error
+            raise ModelError("auth", error.message, error.hint) from error
         return key or ("none" if own_server else None)
 
 
@@ -161,20 +160,20 @@ def _check_address(place: Place) -> None:
     base = place.address
     if place.api_base is None and place.model.partition("/")[0] in HOMELESS:
         # litellm would ask OpenAI, to whom nobody wanted to say anything.
-        raise model_error(
+        raise ModelError(
             "bad_request", f"nobody said where {place.model} is served", "set its api_base"
         )
     if base is None:
         return
     parts = urlsplit(base)
     if parts.username is not None:
-        raise model_error(
+        raise ModelError(
             "bad_request",
             f"the address {place.server} of {place.model} comes with a name and a password",
             "leave them out: the key goes into its provider's variable",
         )
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise model_error(
+        raise ModelError(
             "bad_request",
             f"the address {base!r} of {place.model} has no scheme",
             f"write it like http://{base.removeprefix('//')}",

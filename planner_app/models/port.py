@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from planner_app.domain.errors import PlannerError
+from planner_app.domain.errors import UNAVAILABLE, Missing, PlannerError
 from planner_app.models.prices import Price
 from planner_app.models.profiles import Profile
 
@@ -28,14 +28,12 @@ __all__ = [
     "ModelReply",
     "ModelRequest",
     "ModelSpec",
-    "ModelUnavailableError",
     "OnDelta",
     "Price",
     "Profile",
     "ReplyKey",
     "Role",
     "Usage",
-    "model_error",
 ]
 
 Role = Literal["system", "user", "assistant"]
@@ -220,13 +218,9 @@ RETRYABLE: frozenset[ModelErrorKind] = frozenset(
 )
 """Kinds that may go away by themselves. A `deadline` is the caller's own and is not among them."""
 
-_UNAVAILABLE: frozenset[ModelErrorKind] = frozenset(
-    {"refused", "dns", "tls", "auth", "forbidden", "not_found", "unknown_model", "quota"}
-)
-
 
 class ModelError(PlannerError):
-    """A call to a model failed. Made by `model_error`; messages never hold a key."""
+    """A call to a model failed; messages never hold a key."""
 
     def __init__(
         self,
@@ -244,6 +238,8 @@ class ModelError(PlannerError):
         super().__init__(message, hint)
         self.kind: ModelErrorKind = kind
         """What went wrong, in one word."""
+        if kind in UNAVAILABLE:
+            self.exit_code = Missing.exit_code
         self.retryable = kind in RETRYABLE if retryable is None else retryable
         """Whether the same call may succeed later."""
         self.retry_after_s = retry_after_s
@@ -258,39 +254,6 @@ class ModelError(PlannerError):
         """What that costs; None when nothing came."""
         self.window: int | None = None
         """Tokens that the model can hold, where a context overflow names them."""
-
-
-class ModelUnavailableError(ModelError):
-    """The model cannot be used until a person changes something: exit code 4."""
-
-    exit_code: ClassVar[int] = 4
-
-
-def model_error(
-    kind: ModelErrorKind,
-    message: str,
-    hint: str = "",
-    *,
-    retryable: bool | None = None,
-    retry_after_s: float | None = None,
-    status: int | None = None,
-    streamed: bool = False,
-    usage: Usage | None = None,
-    cost: Cost | None = None,
-) -> ModelError:
-    """The error for a kind, of the class whose exit code suits it."""
-    made = ModelUnavailableError if kind in _UNAVAILABLE else ModelError
-    return made(
-        kind,
-        message,
-        hint,
-        retryable=retryable,
-        retry_after_s=retry_after_s,
-        status=status,
-        streamed=streamed,
-        usage=usage,
-        cost=cost,
-    )
 
 
 class ModelClient(Protocol):

@@ -8,13 +8,13 @@ from planner_app.domain.catalogue import BETTERS
 from planner_app.models.port import (
     Cost,
     Delta,
+    ModelError,
     ModelReply,
     ModelRequest,
     ModelSpec,
     OnDelta,
     Profile,
     ReplyKey,
-    model_error,
 )
 from planner_app.models.unpaid import UnpaidClient
 
@@ -48,7 +48,7 @@ class RecordedClient(UnpaidClient):
             self._recordings[run] = self._load(run)
         reply = self._recordings[run].get(call_id(request.key))
         if reply is None:
-            raise model_error("unrecorded", f"run {run} has no reply for {request.key}")
+            raise ModelError("unrecorded", f"run {run} has no reply for {request.key}")
         if reply.reasoning:
             on_delta(Delta("reasoning", reply.reasoning))
         if reply.text:

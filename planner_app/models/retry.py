@@ -21,7 +21,6 @@ from planner_app.models.port import (
     ModelReply,
     ModelRequest,
     OnDelta,
-    model_error,
 )
 
 
@@ -142,7 +141,7 @@ class _Tries:
                     turn.tokens = reply.usage.prompt_tokens + reply.usage.completion_tokens
                 return reply
         except PauseTooLongError as error:
-            raise model_error(
+            raise ModelError(
                 "rate_limited",
                 f"{self._provider} asks to slow down for {error.wait_s:.0f} s more",
                 retryable=False,
@@ -163,5 +162,5 @@ class _Tries:
     def _within_time(self) -> ModelRequest:
         if self.left_s <= 0:
             whole = self._request.deadline_s
-            raise model_error("deadline", f"no time is left of the {whole:.0f} s for this call")
+            raise ModelError("deadline", f"no time is left of the {whole:.0f} s for this call")
         return self._request.model_copy(update={"deadline_s": self.left_s})

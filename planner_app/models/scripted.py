@@ -23,6 +23,7 @@ from planner_app.models.port import (
     Cost,
     Delta,
     Message,
+    ModelError,
     ModelReply,
     ModelRequest,
     ModelSpec,
@@ -30,7 +31,6 @@ from planner_app.models.port import (
     Profile,
     ReplyKey,
     Usage,
-    model_error,
 )
 from planner_app.models.tokens import estimate_messages, estimate_tokens
 from planner_app.models.unpaid import UnpaidClient
@@ -175,7 +175,7 @@ class ScriptedClient(UnpaidClient):
         scores = [(reply.score(key), reply) for reply in self._scripts[name]]
         best = max(score for score, _ in scores)
         if best < 0:
-            raise model_error(
+            raise ModelError(
                 "unscripted",
                 f"{name} has no reply for {key}",
                 "add a line with this role, step, attempt and turn",
@@ -184,7 +184,7 @@ class ScriptedClient(UnpaidClient):
         if reply.expect is not None and not any(
             reply.expect in message.content for message in request.messages
         ):
-            raise model_error(
+            raise ModelError(
                 "unscripted",
                 f"the request for {key} does not hold {reply.expect!r} as {name} expects",
             )
@@ -201,7 +201,7 @@ def _copied(reply: ScriptedReply, request: ModelRequest, name: str) -> ScriptedR
             for match in re.finditer(pattern, message.content)
         ]
         if not found:
-            raise model_error(
+            raise ModelError(
                 "unscripted",
                 f"the request for {request.key} has nothing like {pattern!r} for {name} to copy",
             )

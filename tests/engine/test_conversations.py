@@ -8,12 +8,12 @@ import pytest
 
 from planner_app.models.port import (
     Message,
+    ModelError,
     ModelReply,
     ModelRequest,
     ModelSpec,
     OnDelta,
     Profile,
-    ModelError,
 )
 from tests.engine.test_failing_models import Failing, use
 from tests.engine.test_people import Driven

@@ -9,6 +9,7 @@ import pytest
 
 from planner_app.models.port import (
     Message,
+    ModelError,
     ModelErrorKind,
     ModelReply,
     ModelRequest,
@@ -16,7 +17,6 @@ from planner_app.models.port import (
     OnDelta,
     Price,
     Profile,
-    model_error,
 )
 from planner_app.models.scripted import ScriptedClient
 from planner_app.settings import TeamSettings
@@ -37,9 +37,9 @@ class Failing:
         self.requests.append(request)
         key = f"{request.key.role}/{request.key.turn}"
         if self._models and self._models in request.spec.name:
-            raise model_error(self._kind, "it does not work")
+            raise ModelError(self._kind, "it does not work")
         if key == self._once:
-            raise model_error(self._kind, "it does not fit")
+            raise ModelError(self._kind, "it does not fit")
         return await self._inner.complete(request, on_delta)
 
     def price(self, spec: ModelSpec) -> Price | None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from planner_app.domain.errors import Missing
 from planner_app.engine.model_access import model_options
 from planner_app.models.litellm_client import LiteLLMClient
-from planner_app.models.port import ModelUnavailableError
+from planner_app.models.port import ModelError
 from planner_app.settings import load_settings
 from tests.loopback.fixtures import loopback  # noqa: F401 - a fixture
 from tests.loopback.server import LoopbackServer, Reply
@@ -21,9 +22,9 @@ async def test_a_worker_without_the_key_says_so_and_asks_nobody(tmp_path: Path) 
             load_settings(tmp_path, {"PLANNER_HOME": str(tmp_path)}), {"XAI_API_KEY": "xai-x"}
         )
     )
-    with pytest.raises(ModelUnavailableError) as caught:
+    with pytest.raises(ModelError) as caught:
         await client.complete(ask("deepseek/deepseek-chat"), lambda _: None)
-    assert caught.value.kind == "auth"
+    assert (caught.value.kind, caught.value.exit_code) == ("auth", Missing.exit_code)
     assert not caught.value.retryable
     assert "needs DEEPSEEK_API_KEY, and this process was started without it" in str(caught.value)
     assert "planner worker stop" in str(caught.value)

@@ -21,7 +21,6 @@ from planner_app.models.port import (
     Price,
     Profile,
     Usage,
-    model_error,
 )
 from planner_app.models.retry import complete_with_retry
 from planner_app.settings_values import ModelsSettings
@@ -136,7 +135,7 @@ async def test_a_call_larger_than_a_minute_s_tokens_goes_alone() -> None:
 
 async def test_many_refusals_for_pace_make_one_pause_and_not_their_sum() -> None:
     clock = Clock()
-    slow = [model_error("rate_limited", "slow down", retry_after_s=30.0) for _ in range(4)]
+    slow = [ModelError("rate_limited", "slow down", retry_after_s=30.0) for _ in range(4)]
     client = Answering(clock, *slow)
     heards = await call_all(client, paced(clock), clock, 4)
     assert client.asked == [0.0] * 4 + [30.0] * 4
@@ -170,7 +169,7 @@ async def test_nobody_waits_for_a_pause_that_outlasts_their_call() -> None:
 async def test_a_wait_too_long_for_one_call_pauses_no_other() -> None:
     clock = Clock()
     limiter = paced(clock)
-    client = Answering(clock, model_error("rate_limited", "tomorrow", retry_after_s=86_400.0))
+    client = Answering(clock, ModelError("rate_limited", "tomorrow", retry_after_s=86_400.0))
     with pytest.raises(ModelError, match="tomorrow"):
         await call_all(client, limiter, clock, 1)
     assert limiter.waiting_s("acme") == 0.0
