@@ -35,32 +35,33 @@ class ToolCalls:
         self._handler = handler
         self._send = send
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._sizes: dict[int, int] = {}
+        """Of the calls that the guest has not given up; a handler may take a while to stop."""
         self._at_work = asyncio.Semaphore(MAX_AT_WORK)
         self._replying = asyncio.Lock()
         self._last = 0
-        self._in_flight = 0
 
     def begin(self, message: Frame, size: int, action: int | None, clock: Hold | None) -> None:
         """A call of `size` bytes of JSON has come. Raises WireError for a malformed one."""
         call, name, args = number_of(message, "id"), message.get("name"), message.get("args")
-        if call is None or call <= self._last or len(self._tasks) >= MAX_IN_FLIGHT:
+        if call is None or call <= self._last or len(self._sizes) >= MAX_IN_FLIGHT:
             raise WireError("a tool call out of order, or too many")
         if not isinstance(name, str) or not isinstance(args, dict):
             raise WireError("a tool call without name or arguments")
-        self._in_flight += size
-        if self._in_flight > MAX_IN_FLIGHT_BYTES:
+        if sum(self._sizes.values()) + size > MAX_IN_FLIGHT_BYTES:
             raise WireError("more data in tool calls than agreed")
+        self._sizes[call] = size
         self._last = call
         if clock is not None:
             clock.hold()
         request = GuestCall(call, action, name, args)
         task = asyncio.create_task(self._answer(request), name=f"tool call {call}")
         self._tasks[call] = task
-        task.add_done_callback(lambda done: self._ended(call, size, clock, done))
+        task.add_done_callback(lambda done: self._ended(call, clock, done))
 
-    def _ended(self, call: int, size: int, clock: Hold | None, task: asyncio.Task[None]) -> None:
+    def _ended(self, call: int, clock: Hold | None, task: asyncio.Task[None]) -> None:
         del self._tasks[call]
-        self._in_flight -= size
+        self._sizes.pop(call, None)
         if clock is not None:
             clock.release()
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -94,7 +95,8 @@ class ToolCalls:
     def cancel(self, call: int | None) -> None:
         """The guest has given a call up."""
         task = self._tasks.get(call) if call is not None else None
-        if task is not None:
+        if call is not None and task is not None:
+            self._sizes.pop(call, None)
             task.cancel()
 
     async def close(self) -> None:

@@ -52,7 +52,7 @@ MAX_CODE_BYTES = 512 * 1024
 """One action. Compiling takes some 400 bytes of memory for each byte of dense code, and a longer
 one would not end in an error but in the loss of the session."""
 BYE_SECONDS = 1.0
-SLACK_SECONDS = 10.0
+SLACK_SECONDS = 15.0
 """How long after the guest's own clock the host's clock ends an operation."""
 JOB_FRAMES = frozenset({"chunk", "credit", "done", "failed", "files"})
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+LEAST_WAIT = 0.02
+"""Seconds. Handlers that begin and end within them do not stop the time, however many there are."""
+
 
 class Watchdog:
     """Calls back when an operation overruns; stands still while a tool handler is at work."""
@@ -15,28 +18,35 @@ class Watchdog:
         self._bark = bark
         self._holds = 0
         self._since = self._loop.time()
+        """When `_left` was right."""
+        self._stopped = False
         self._handle: asyncio.TimerHandle | None = None
         self._set()
 
     def _set(self) -> None:
-        self._since = self._loop.time()
-        self._handle = self._loop.call_later(max(0.0, self._left), self._bark)
-
-    def hold(self) -> None:
-        self._holds += 1
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-            self._left -= self._loop.time() - self._since
+        if not self._stopped and (not self._holds or self._left <= 0):
+            self._handle = self._loop.call_later(max(0.0, self._left), self._bark)
+
+    def _count(self) -> None:
+        now = self._loop.time()
+        passed = now - self._since
+        self._left -= min(passed, LEAST_WAIT) if self._holds else passed
+        self._since = now
+
+    def hold(self) -> None:
+        self._count()
+        self._holds += 1
+        self._set()
 
     def release(self) -> None:
+        self._count()
         self._holds -= 1
-        if self._holds == 0 and self._handle is None:
-            self._set()
+        self._set()
 
     def stop(self) -> None:
         """No longer needed; may be called twice."""
-        self._holds += 1_000_000
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+        self._stopped = True
+        self._set()

@@ -12,14 +12,14 @@ from _signal import (  # type: ignore[import-not-found]  # signal is slow to imp
 )
 from _signal import signal as set_handler
 from _socket import socketpair
-from mmap import mmap
 from os import _exit
 
 from . import lockdown
+from .bulletin import Bulletin
 from .config import Place
 from .frames import MAX_CALL_BYTES, Message, Parser, pack
 from .loop import Loop, Outbox
-from .worker import ANNOUNCEMENT, Worker
+from .worker import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,13 +49,20 @@ class Child:
         ours, theirs = socketpair()
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
-        self._announced = mmap(-1, ANNOUNCEMENT.size)
-        self.pid = os.fork()
-        if self.pid == 0:
-            _become_worker(place, theirs.fileno(), out_write, err_write, self._announced)
-        theirs.close()
-        os.close(out_write)
-        os.close(err_write)
+        self._bulletin = Bulletin()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            for fd in (ours.detach(), out_read, err_read):
+                os.close(fd)
+            raise
+        else:
+            if self.pid == 0:
+                _become_worker(place, theirs.fileno(), out_write, err_write, self._bulletin)
+        finally:
+            theirs.close()
+            os.close(out_write)
+            os.close(err_write)
         ours.setblocking(False)
         self._control = ours
         self._parser = Parser(MAX_CALL_BYTES)  # some room is left for what is added
@@ -72,9 +79,13 @@ class Child:
     def send(self, message: Message, blob: bytes = b"") -> None:
         self._outbox.push(pack(message, blob))
 
-    def interrupt(self, operation: int) -> None:
-        """Stop an operation. It is announced first: signals of others are not believed."""
-        ANNOUNCEMENT.pack_into(self._announced, 0, operation)
+    def has_begun(self, key: str) -> bool:
+        """Whether the operation may have had effects."""
+        return self._bulletin.is_begun(key)
+
+    def interrupt(self, key: str) -> None:
+        """Stop the operation of this key."""
+        self._bulletin.stop(key)
         try:
             os.kill(self.pid, SIGINT)
         except ProcessLookupError:
@@ -155,14 +166,14 @@ class Child:
         self._outbox.close()
         self._loop.on_readable(self._control.fileno(), None)
         self._control.close()
-        self._announced.close()
+        self._bulletin.close()
         for fd in self._pipes.values():
             self._loop.on_readable(fd, None)
             os.close(fd)
         self._pipes.clear()
 
 
-def _become_worker(place: Place, control: int, out: int, err: int, announced: mmap) -> None:
+def _become_worker(place: Place, control: int, out: int, err: int, bulletin: Bulletin) -> None:
     """In the forked child: shed everything of the supervisor, then run the worker. No return."""
     status = 70
     try:
@@ -179,7 +190,8 @@ def _become_worker(place: Place, control: int, out: int, err: int, announced: mm
         os.closerange(CONTROL_FD + 1, 4096)
         if place.contained:
             lockdown.confine(traceable=True)
-        Worker(place, CONTROL_FD, announced).serve()
+        bulletin.keep_from_children()
+        Worker(place, CONTROL_FD, bulletin).serve()
         status = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())

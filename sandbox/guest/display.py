@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
+from sys import modules
+from types import ModuleType
 
-from .report import describe_value
+from .report import describe_value, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ class Gallery:
 
     def __init__(self, show: Callable[[str, bytes], None]) -> None:
         self._show = show
+        self._given_up: object = None
+        """A pyplot that was patched or replaced so that it fails: it would fail each action."""
 
     def display(self, *values: object) -> None:
         """Show values now: as text in the output, and as image or table where they can."""
@@ -41,7 +45,7 @@ class Gallery:
         """Send the richest form that a value offers; a value without one is left to its repr."""
         try:
             if _is_figure(value):
-                pyplot = sys.modules.get("matplotlib.pyplot")
+                pyplot = self._pyplot()
                 if pyplot is None or value.number not in pyplot.get_fignums():  # type: ignore[attr-defined]
                     self._show_figure(value)
             else:
@@ -64,17 +68,21 @@ class Gallery:
         if isinstance(made, tuple) and made:
             made = made[0]  # the data, before its metadata
         if isinstance(made, str):
-            made = made.encode("utf-8", "backslashreplace")
-        if not isinstance(made, bytes) or not 0 < len(made) <= MAX_BYTES:
+            made = plain(made).encode("utf-8", "backslashreplace")
+        if not isinstance(made, bytes):
             return False
-        self._show(mime, made)
+        data = b"".join((made,))  # without the ways of its class
+        if not 0 < len(data) <= MAX_BYTES:
+            return False
+        self._show(mime, data)
         return True
 
     def take_figures(self) -> None:
         """Send and close the open pyplot figures."""
-        pyplot = sys.modules.get("matplotlib.pyplot")
+        pyplot = self._pyplot()
         if pyplot is None:
             return
+        self._given_up = pyplot  # unless it serves to the end
         numbers = pyplot.get_fignums()
         try:
             for number in numbers[:MAX_FIGURES]:
@@ -84,6 +92,17 @@ class Gallery:
                 print(f"{left_out} further figures were not shown", file=sys.stderr)
         finally:
             pyplot.close("all")
+            if not pyplot.get_fignums():
+                self._given_up = None
+
+    def _pyplot(self) -> ModuleType | None:
+        try:
+            pyplot = modules.get("matplotlib.pyplot")
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # an action has put a key into the table that compares in its own way
+            return None
+        return None if type(pyplot) is not ModuleType or pyplot is self._given_up else pyplot
 
     def take_figures_quietly(self) -> None:
         """After an error: a half-drawn figure that cannot be saved must not hide the error."""
@@ -102,5 +121,6 @@ class Gallery:
 
 
 def _is_figure(value: object) -> bool:
-    module = sys.modules.get("matplotlib.figure")
-    return module is not None and issubclass(type(value), module.Figure)
+    module = modules.get("matplotlib.figure")
+    figure = vars(module).get("Figure") if type(module) is ModuleType else None
+    return type(figure) is type and issubclass(type(value), figure)

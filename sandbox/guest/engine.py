@@ -14,7 +14,7 @@ from .files import Workspace
 from .frames import Message
 from .imports import plant_seeds, quieten_charts
 from .modules import install_modules, make_planner_module, publish_for_children
-from .report import class_name, describe_error, describe_value, split_lines
+from .report import class_name, clean, describe_error, describe_value, plain, split_lines
 from .state import State
 from .tools import EndAction, Line, ToolError
 
@@ -54,6 +54,8 @@ class Engine:
         self.state = State(self.namespace)
         self._cap = 20_000
         self._count = 0
+        self._past_value: object = None
+        """What `_` meant before the latest action."""
         self._task: asyncio.Task[object] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cancelled = False
@@ -103,6 +105,10 @@ class Engine:
         """What need not be waited for: it comes after the answer, and before the first action."""
         publish_for_children(self._modules, self._address)
 
+    def let_go(self) -> None:
+        """After the answer: the end of the value before may be of a class with ways of its own."""
+        self._past_value = None
+
     def can_add(self) -> bool:
         """Run a sum the way actions are run: some 20 us, after each of them."""
         space: dict[str, object] = {"__builtins__": builtins}
@@ -113,9 +119,10 @@ class Engine:
     def probe(self) -> bool:
         """Run an error, too, and look at the files: whether the machinery still works."""
         self._workspace.scan()
-        self._remember("<probe>", "1/0")  # a traceback that shows its line takes more builtins
+        code = "def f():\n    return 1 / 0\nf()"  # a traceback that shows its lines takes more
+        self._remember("<probe>", code)
         try:
-            _eval(self._prepare("1/0", "<probe>"), {"__builtins__": builtins})
+            _eval(self._prepare(code, "<probe>"), {"__builtins__": builtins})
         except ZeroDivisionError as error:
             return "(no traceback" not in str(describe_error(error, self._cap)["traceback"])
         return False
@@ -125,12 +132,21 @@ class Engine:
         if rescan:
             self._workspace.look()
         result = self._run(source)
+        self._leave_names_only()
         result["files"] = self._workspace.changes()
         return result
+
+    def _leave_names_only(self) -> None:
+        """Keys of other classes than str compare in ways of their own with each name looked up."""
+        if set(map(type, self.namespace)) != {str}:
+            kept = {name: value for name, value in self.namespace.items() if type(name) is str}
+            self.namespace.clear()
+            self.namespace.update(kept)
 
     def _run(self, source: bytes) -> Message:
         self._count += 1
         name = f"<action-{self._count}>"
+        self.namespace["__builtins__"] = builtins
         self.namespace.pop(VALUE, None)
         try:
             code = source.decode("utf-8", "surrogatepass").removeprefix("\ufeff")
@@ -139,6 +155,7 @@ class Engine:
             value = self.namespace.pop(VALUE, None)
             result: Message = {"status": "ok"}
             if value is not None:
+                self._past_value = self.namespace.get("_")
                 self.namespace["_"] = value
                 result["value"] = describe_value(value, self._cap)
                 result["value_type"] = _type_name(value)
@@ -237,8 +254,8 @@ def _at(place: _ast.stmt, node: _Node) -> _Node:
 def _type_name(value: object) -> str:
     try:
         kind = type(value)
-        module, name = str(kind.__module__), str(kind.__qualname__)
-        return (name if module in ("builtins", "__main__") else f"{module}.{name}")[:200]
+        module, name = plain(kind.__module__), plain(kind.__qualname__)
+        return clean((name if module in ("builtins", "__main__") else f"{module}.{name}")[:200])
     except KeyboardInterrupt:
         raise
     except BaseException:  # a class that answers its own questions

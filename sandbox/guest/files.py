@@ -9,6 +9,8 @@ MAX_WATCHED = 2000
 MAX_DEPTH = 8
 MAX_TOLD = 200
 MAX_NAME = 300
+MAX_CHARACTERS = 25_000
+"""Of all names that are told: each may take 12 bytes of the result's frame."""
 
 Seen = dict[str, tuple[int, int, int]]
 
@@ -27,8 +29,15 @@ class Workspace:
     def changes(self) -> list[str]:
         """Names that are new or changed since the last look, which this is, too."""
         before, self._before = self._before, self.scan()
-        changed = [name for name, seen in self._before.items() if before.get(name) != seen]
-        return [name for name in changed if len(name) <= MAX_NAME][:MAX_TOLD]
+        told: list[str] = []
+        room = MAX_CHARACTERS
+        for name, seen in self._before.items():
+            if before.get(name) != seen and len(name) <= MAX_NAME:
+                room -= len(name)
+                if room < 0 or len(told) >= MAX_TOLD:
+                    break
+                told.append(name)
+        return told
 
     def scan(self) -> Seen:
         """The regular files as they are now."""

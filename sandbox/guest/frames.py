@@ -22,6 +22,9 @@ MAX_CALL_BYTES = MAX_JSON_TO_HOST - 4096
 MAX_DEPTH = 100
 """How far lists and objects may be nested in what the code of others says: less than the host's
 Python, whichever it is, can read and write."""
+MAX_CONTAINERS = 50_000
+"""Lists and objects in what the code of others says: an empty one takes 3 bytes here, and 70 of
+the host's memory."""
 PIECE = 1 << 20
 """Long data travels in blobs of this size, so that nothing waits behind it for long."""
 
@@ -66,9 +69,17 @@ class ProtocolError(Exception):
     """The other side does not keep to the format."""
 
 
-def pack(message: Message, blob: bytes | bytearray | memoryview = b"") -> bytes:
-    """One frame. Raises ValueError or TypeError for what is not JSON."""
+def pack(
+    message: Message, blob: bytes | bytearray | memoryview = b"", most: int = MAX_JSON_FROM_HOST
+) -> bytes:
+    """One frame. Raises ValueError or TypeError for what is not JSON.
+
+    Raises ProtocolError for more than `most` bytes of it: the code of others may have sent less,
+    in a shorter way of writing.
+    """
     text = encode(message)
+    if len(text) > most:
+        raise ProtocolError(f"{len(text):,} bytes of JSON when written out")
     return b"".join((HEADER.pack(len(text), len(blob)), text, blob))
 
 
@@ -84,14 +95,18 @@ def decode(text: bytes) -> Message:
     return message
 
 
-def _check_depth(text: bytes, message: Message) -> None:
-    """Raise ProtocolError for JSON that is nested too deeply."""
+def _check_shape(text: bytes, message: Message) -> None:
+    """Raise ProtocolError for JSON that is nested too deeply, or made of too many parts."""
     if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
         return
     level: list[object] = [message]
+    containers = 0
     for _ in range(MAX_DEPTH):
         lists = [value for value in level if type(value) is list]
         lists += [value.values() for value in level if type(value) is dict]
+        containers += len(lists)
+        if containers > MAX_CONTAINERS:
+            raise ProtocolError(f"JSON of more than {MAX_CONTAINERS:,} lists and objects")
         level = [value for values in lists for value in values]
         if not level:
             return
@@ -127,5 +142,5 @@ class Parser:
             del buffer[:end]  # before anything can go wrong, so that nothing piles up
             message = decode(text)
             if self._shallow:
-                _check_depth(text, message)
+                _check_shape(text, message)
             yield message, blob

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 USED = ("worker", "engine", "frames", "state", "streams", "files", "display", "report", "tools")
 """The modules that serve an action; the others have done their part before the first one."""
 PRISTINE = dict(vars(builtins))
+MAGIC = ("__init__", "__import__", "__build_class__")
+"""Of the names with underscores, those that count; others change by themselves."""
 
 
 def watch(engine: Engine, lasting: Mapping[object, tuple[str, ...]]) -> Callable[[bool], bool]:
@@ -83,7 +85,7 @@ def _seen(places: Iterable[tuple[Mapping[str, object], Mapping[str, object]]]) -
         (whole.get, name, value)
         for part, whole in places
         for name, value in part.items()
-        if not name.startswith("__") or name == "__init__"
+        if not name.startswith("__") or name in MAGIC
     ]
     return tuple(g for g, _, _ in found), tuple(n for _, n, _ in found), tuple(v for *_, v in found)
 

@@ -19,7 +19,7 @@ from _signal import signal as set_handler
 
 from . import lockdown
 from .config import Place
-from .frames import MAX_JSON_TO_HOST, Message, Parser, ProtocolError
+from .frames import MAX_CALL_BYTES, Message, Parser, ProtocolError
 from .loop import Loop, Outbox
 from .processes import describe_end
 from .quiet import suppress
@@ -42,11 +42,18 @@ class Job:
     def __init__(self, loop: Loop, place: Place, request: Message, number: int, send: Send) -> None:
         feed_read, feed_write = os.pipe()
         product_read, product_write = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _become_job(place, request, feed_read, product_write)
-        os.close(feed_read)
-        os.close(product_write)
+        try:
+            self.pid = os.fork()
+        except OSError:
+            os.close(feed_write)
+            os.close(product_read)
+            raise
+        else:
+            if self.pid == 0:
+                _become_job(place, request, feed_read, product_write)
+        finally:
+            os.close(feed_read)
+            os.close(product_write)
         for fd in (feed_write, product_read):
             os.set_blocking(fd, False)
         self.number = number
@@ -54,7 +61,7 @@ class Job:
         """The child has said how it went."""
         self._loop = loop
         self._send = send
-        self._parser = Parser(MAX_JSON_TO_HOST)
+        self._parser = Parser(MAX_CALL_BYTES)
         self._feed: int | None = feed_write
         self._outbox = Outbox(loop, feed_write, self._feed_broken, self._fed)
         self._fed_bytes = 0

@@ -25,11 +25,14 @@ ALLOW = 0x7FFF0000
 REFUSE = 0x00050000 | 1  # EPERM
 NO_SUCH_CALL = 0x00050000 | 38  # ENOSYS: glibc then falls back to clone()
 NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
+SECOND_ARGUMENT_AT, THIRD_ARGUMENT_AT = 24, 32
 
 NEW_NAMESPACE_FLAGS = 0x7E020080
 SOCKET_FAMILIES = (1, 2, 10, 16)  # unix, inet, inet6, netlink (asked by getaddrinfo)
 
-# Calls that are reachable under some engines' default filter and that no computation needs.
+# Calls that are reachable under some engines' default filter and that no computation needs; what
+# the older kind of shared memory holds would outlive the process and its reset, and few may watch
+# files, in all sandboxes together.
 REFUSED: dict[str, dict[str, int]] = {
     "x86_64": {
         "io_uring_setup": 425,
@@ -70,6 +73,13 @@ REFUSED: dict[str, dict[str, int]] = {
         "kexec_load": 246,
         "init_module": 175,
         "finit_module": 313,
+        "shmget": 29,
+        "semget": 64,
+        "msgget": 68,
+        "inotify_init": 253,
+        "inotify_init1": 294,
+        "sched_setscheduler": 144,
+        "sched_setattr": 314,
     },
     "aarch64": {
         "io_uring_setup": 425,
@@ -109,12 +119,20 @@ REFUSED: dict[str, dict[str, int]] = {
         "kexec_load": 104,
         "init_module": 105,
         "finit_module": 273,
+        "shmget": 194,
+        "semget": 190,
+        "msgget": 186,
+        "inotify_init1": 26,
+        "sched_setscheduler": 119,
+        "sched_setattr": 274,
     },
 }
 ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 CLONE = {"x86_64": 56, "aarch64": 220}
 CLONE3 = 435
 SOCKET = {"x86_64": 41, "aarch64": 198}
+SETSOCKOPT = {"x86_64": 54, "aarch64": 208}
+SOL_SOCKET, SO_LINGER = 1, 13
 X32_BIT = 0x40000000
 
 
@@ -150,6 +168,12 @@ def build_filter(machine: str) -> bytes:
     program += verdict_if_equal(CLONE3, NO_SUCH_CALL)
     program += op(JUMP_EQUAL, CLONE[machine], 0, 4) + op(LOAD_WORD, FIRST_ARGUMENT_AT)
     program += op(JUMP_ANY_BIT, NEW_NAMESPACE_FLAGS, 0, 1) + op(RETURN, REFUSE) + op(RETURN, ALLOW)
+    # A socket that lingers, handed to PID 1 over a unix socket, would hold PID 1 up as it closes.
+    program += op(JUMP_EQUAL, SETSOCKOPT[machine], 0, 7) + op(LOAD_WORD, SECOND_ARGUMENT_AT)
+    program += (
+        op(JUMP_EQUAL, SOL_SOCKET, 1, 0) + op(RETURN, ALLOW) + op(LOAD_WORD, THIRD_ARGUMENT_AT)
+    )
+    program += verdict_if_equal(SO_LINGER, REFUSE) + op(RETURN, ALLOW)
     allowed = len(SOCKET_FAMILIES)
     program += op(JUMP_EQUAL, SOCKET[machine], 0, allowed + 2) + op(LOAD_WORD, FIRST_ARGUMENT_AT)
     for i, family in enumerate(SOCKET_FAMILIES):

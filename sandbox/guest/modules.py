@@ -112,13 +112,20 @@ def publish_for_children(modules: object, address: str) -> None:
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         for name, text in texts.items():
-            with open(os.path.join(folder, f"{name}.py"), "w", encoding="utf-8") as file:
-                file.write(text)
+            _lay_out(os.path.join(folder, f"{name}.py"), text)
     except OSError:
         return  # no room, or not ours any more: only processes that are forked have the tools
     os.environ["PYTHONPATH"] = folder
     if folder not in sys.path:
         sys.path.append(folder)  # what multiprocessing spawns takes over this path
+
+
+def _lay_out(path: str, text: str) -> None:
+    """Write a file in the place of whatever an action has put there: a pipe would never open."""
+    fresh = f"{path}.{os.urandom(8).hex()}"
+    with open(fresh, "x", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(fresh, path)
 
 
 def _public(module: ModuleType, name: str) -> dict[str, object]:

@@ -10,32 +10,43 @@ MAX_DISPLAYS = 32
 MAX_DISPLAY_BYTES = 16 << 20
 
 
+LEAST_WAIT = 0.02
+
+
 class Clock:
-    """Run time against a limit; stands still while a tool call waits for the host."""
+    """Run time against a limit; stands still while a tool call waits for the host.
+
+    Calls that come and go within `LEAST_WAIT` seconds wait for nothing: a stream of them, from
+    many threads, does not stop the time.
+    """
 
     def __init__(self, seconds: float | None) -> None:
         self._left = seconds
-        self._since: float | None = monotonic()
+        self._since = monotonic()
+        """When `_left` was right."""
         self._holds = 0
 
     @property
     def deadline(self) -> float | None:
         """When the time is up, by the monotonic clock; None: never, or not while held."""
-        if self._left is None or self._since is None:
+        if self._left is None or (self._holds and self._left > 0):
             return None
         return self._since + self._left
 
     def hold(self) -> None:
+        self._count()
         self._holds += 1
-        if self._since is not None:
-            if self._left is not None:
-                self._left -= monotonic() - self._since
-            self._since = None
 
     def release(self) -> None:
+        self._count()
         self._holds -= 1
-        if self._holds == 0:
-            self._since = monotonic()
+
+    def _count(self) -> None:
+        now = monotonic()
+        if self._left is not None:
+            passed = now - self._since
+            self._left -= min(passed, LEAST_WAIT) if self._holds else passed
+        self._since = now
 
 
 class Output:

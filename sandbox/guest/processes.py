@@ -153,17 +153,17 @@ def _descendants(processes: list[Process]) -> list[Process]:
         rest = [p for p in rest if p.pid not in ours]
 
 
-def reap_ended() -> dict[int, int]:
-    """Wait statuses of the children that have ended, without waiting."""
-    ended: dict[int, int] = {}
+def look_at_children() -> dict[int, int]:
+    """Wait statuses of the children that have ended, or stopped, without waiting."""
+    found: dict[int, int] = {}
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
         except ChildProcessError:
-            return ended
+            return found
         if pid == 0:
-            return ended
-        ended[pid] = status
+            return found
+        found[pid] = status
 
 
 def describe_end(status: int | None) -> str:

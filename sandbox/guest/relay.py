@@ -142,9 +142,9 @@ class Relay:
             connection.answer({"ok": False, "error": error})
             return
         self._last += 1
+        connection.held_by = self._forward(self._last, {"name": name, "args": args})
         connection.call = self._last
         self._calls[self._last] = connection
-        connection.held_by = self._forward(self._last, {"name": name, "args": args})
 
     def reply(self, call: int, message: Message, blob: bytes) -> int | None:
         """Hand the host's answer to its caller; the operation that the call held up, if any."""

@@ -17,9 +17,10 @@ LEAST_RECURSION = 1000
 DEEP, LAST_FRAMES = 5000, 200
 """Of a stack deeper than the one, only so many frames as the other says are looked at."""
 LONG_COLLECTION = 5000
+MAX_FACTS, MAX_DIMENSIONS = 500, 64
 TEXTS = (str, bytes, bytearray)
 _NAME_OF = type.__dict__["__name__"].__get__
-COLOURS = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])"
+COLOURS = r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b(?:\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_]?)"
 
 
 def cut_middle(text: str, cap: int) -> str:
@@ -31,9 +32,15 @@ def cut_middle(text: str, cap: int) -> str:
     return f"{text[:head]}\n... {missing:,} characters left out ...\n{text[-tail:]}"
 
 
+def plain(text: str) -> str:
+    """The characters only: what code calls a text may be of a class with ways of its own."""
+    return str.__str__(text)
+
+
 def clean(text: str) -> str:
     """Without terminal colours, and encodable."""
-    if "\x1b" in text:
+    text = plain(text)
+    if "\x1b" in text or "\x9b" in text:
         import re  # slow, and needed here only
 
         text = re.sub(COLOURS, "", text)
@@ -43,7 +50,7 @@ def clean(text: str) -> str:
 def describe_value(value: object, cap: int) -> str:
     """repr, or for a value over the cap its beginning and end with type, shape and size."""
     try:
-        if issubclass(type(value), TEXTS) and len(value) > cap:  # type: ignore[arg-type]
+        if type(value) in TEXTS and len(value) > cap:  # type: ignore[arg-type]
             head, tail = value[: cap * 2 // 3], value[-(cap // 3) :]  # type: ignore[index]
             return clean(f"{head!r} ... {tail!r}\n{summarise(value)}")
         if type(value) in (list, tuple, set, frozenset, dict):
@@ -71,7 +78,7 @@ def _short_repr(value: object) -> str:
 
 def class_name(value: object) -> str:
     """The name of a value's class, also where the class would rather not say it."""
-    return str(_NAME_OF(type(value)))[:200]
+    return clean(plain(_NAME_OF(type(value)))[:200])
 
 
 def summarise(value: object) -> str:
@@ -80,7 +87,7 @@ def summarise(value: object) -> str:
     try:
         shape = getattr(value, "shape", None)
         if isinstance(shape, tuple):
-            facts.append("shape " + " x ".join(str(int(n)) for n in shape))
+            facts.append("shape " + " x ".join(str(int(n)) for n in shape[:MAX_DIMENSIONS]))
         elif hasattr(value, "__len__"):
             facts.append(f"{len(value):,} long")
         elif issubclass(type(value), int):  # one too long for Python to write it out
@@ -95,7 +102,7 @@ def summarise(value: object) -> str:
         raise
     except BaseException:
         facts.append("size unknown")
-    return f"<{', '.join(facts)}>"
+    return f"<{', '.join(facts)[:MAX_FACTS]}>"
 
 
 def describe_error(error: BaseException, cap: int) -> Message:
@@ -132,8 +139,7 @@ def _traceback(error: BaseException) -> str:
         sys.setrecursionlimit(LEAST_RECURSION)  # an action that made it smaller is told in full
     limit = None if _depth(error) <= DEEP else -LAST_FRAMES
     told = TracebackException.from_exception(error, limit=limit)
-    seen: set[int] = set()
-    _leave_out_our_frames(told, seen)
+    _leave_out_our_frames(told)
     return "".join(told.format())
 
 
@@ -144,16 +150,17 @@ def _depth(error: BaseException) -> int:
     return depth
 
 
-def _leave_out_our_frames(told: TracebackException, seen: set[int]) -> None:
+def _leave_out_our_frames(told: TracebackException) -> None:
     """What lies between the worker and the action's first line is nobody's business."""
-    if id(told) in seen:
-        return
-    seen.add(id(told))
-    stack = told.stack
-    if stack is not None:
-        first = next((i for i, f in enumerate(stack) if f.filename.startswith("<action-")), None)
-        kept = [f for f in stack[first or 0 :] if not f.filename.startswith(HERE)]
-        stack[:] = kept
-    for other in (told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())):
-        if other is not None:
-            _leave_out_our_frames(other, seen)
+    seen: set[int] = set()
+    rest: list[TracebackException | None] = [told]
+    while rest:
+        one = rest.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if one.stack is not None:
+            files = [frame.filename for frame in one.stack]
+            first = next((i for i, file in enumerate(files) if file.startswith("<action-")), 0)
+            one.stack[:] = [f for f in one.stack[first:] if not f.filename.startswith(HERE)]
+        rest += (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ()))

@@ -11,6 +11,7 @@ import sys
 from _signal import (  # type: ignore[import-not-found]  # signal is slow to import
     SIG_IGN,
     SIGCHLD,
+    SIGCONT,
     SIGINT,
     set_wakeup_fd,
 )
@@ -19,7 +20,15 @@ from time import monotonic, sleep
 
 from .child import Child
 from .config import Place
-from .frames import MAX_JSON_FROM_HOST, PROTOCOL, Message, Parser, ProtocolError, pack
+from .frames import (
+    MAX_JSON_FROM_HOST,
+    MAX_JSON_TO_HOST,
+    PROTOCOL,
+    Message,
+    Parser,
+    ProtocolError,
+    pack,
+)
 from .jobs import Jobs
 from .loop import Loop, Outbox
 from .operation import Operation
@@ -29,10 +38,11 @@ from .processes import (
     Processes,
     count_oom_kills,
     describe_end,
-    reap_ended,
+    look_at_children,
 )
 from .quiet import suppress
 from .relay import Relay
+from .streams import DAMAGED_EXIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,12 +51,13 @@ if TYPE_CHECKING:
 MAX_WAITING_FOR_HOST = 1 << 20
 """Above this many unsent bytes nothing more is read from the worker."""
 REPEAT_INTERRUPT = 0.1
+BEGIN_SECONDS = 8.0
+"""How long a worker that has nothing else to do may take to begin what it was given."""
 PATIENCE = 0.6
 """Part of the grace that is left when the processes are ended that an action waits for."""
 FORK_TRIES = 50
 MAX_DEATHS = 6
-DAMAGED_EXIT = 71
-"""Exit code of a worker that found its own machinery damaged."""
+RESET = "it was reset"
 WORKER_REQUESTS = ("exec", "bind", "stage", "bind_pickle", "export", "pickle", "take")
 
 
@@ -70,6 +81,7 @@ class Supervisor:
         self._deadline = self._loop.timer(self._time_is_up)
         self._again = self._loop.timer(self._interrupt_again)
         self._kill = self._loop.timer(self._kill_stubborn)
+        self._begin = self._loop.timer(self._look_whether_begun)
         self._relay = Relay(
             self._loop, place.tool_address, self._forward_call, self._call_cancelled
         )
@@ -100,7 +112,7 @@ class Supervisor:
         set_handler(SIGCHLD, lambda *_: None)  # only so that the wakeup is written
         set_handler(SIGINT, SIG_IGN)
         self._signals = read
-        self._loop.on_readable(read, self._children_ended)
+        self._loop.on_readable(read, self._children_changed)
 
     def serve(self) -> NoReturn:
         """Work until the host closes the stream."""
@@ -120,7 +132,8 @@ class Supervisor:
     # -- the host's side
 
     def send(self, message: Message, blob: bytes | bytearray | memoryview = b"") -> None:
-        self._host.push(pack(message, blob))
+        """Raises ProtocolError for more than the host would take."""
+        self._host.push(pack(message, blob, MAX_JSON_TO_HOST))
         if not self._paused and self._host.size > MAX_WAITING_FOR_HOST:
             self._paused = True
             self._child.pause(True)
@@ -164,7 +177,7 @@ class Supervisor:
                 self._stop_operation("interrupt")
         elif kind == "reset":
             self._deaths = 0  # it did not die of itself
-            self._restart("it was reset")
+            self._restart(RESET)
         elif kind == "reply" and isinstance(number, int):
             self._hand_reply(number, message, blob)
         elif kind == "ping":
@@ -195,6 +208,7 @@ class Supervisor:
         )
         self._operation = operation
         self._deadline.at = operation.clock.deadline
+        self._begin.at = operation.started + BEGIN_SECONDS
         if self._files_moved and message.get("t") == "exec":
             message["rescan"] = True
             self._files_moved = False
@@ -202,6 +216,16 @@ class Supervisor:
         self._request = message, blob
         self._child.send(message, blob)
         self._child.listen(True)
+
+    def _look_whether_begun(self) -> None:
+        """What an action left behind may hold its process up, or take away what is sent to it."""
+        operation = self._operation
+        if operation is None or self._child.has_begun(operation.key):
+            return
+        if self._setup_key or not self._child.ready:  # tool modules take their time
+            self._begin.at = monotonic() + BEGIN_SECONDS
+        else:
+            self._restart("its process did not take up the next action")
 
     def _stop_operation(self, cause: str) -> None:
         operation = self._operation
@@ -213,7 +237,7 @@ class Supervisor:
         self._again.at = now + REPEAT_INTERRUPT
         self._kill.at = now + operation.grace
         self._alone = False
-        self._child.interrupt(operation.number)
+        self._child.interrupt(operation.key)
 
     def _interrupt_again(self) -> None:
         """A signal that came during an import was put off: send it until it has an effect."""
@@ -225,7 +249,7 @@ class Supervisor:
             if now >= self._kill.at - self._operation.grace * PATIENCE and not self._alone:
                 self._alone = True  # os.system() and the like wait for a program, deaf to signals
                 self._end_what_it_started(self._operation)
-            self._child.interrupt(self._operation.number)
+            self._child.interrupt(self._operation.key)
             self._again.at = now + REPEAT_INTERRUPT
 
     def _end_what_it_started(self, operation: Operation) -> None:
@@ -245,7 +269,7 @@ class Supervisor:
         self._operation = None
         self._past_key = operation.key
         self._request = {}, b""
-        self._deadline.at = self._again.at = self._kill.at = None
+        self._let_timers_rest()
         lost = 0
         for stream, missing, end in operation.output.last():
             lost += missing
@@ -262,6 +286,9 @@ class Supervisor:
             result["oom"] = kills > self._oom_kills
             self._oom_kills = kills
         self.send(result)
+
+    def _let_timers_rest(self) -> None:
+        self._deadline.at = self._again.at = self._kill.at = self._begin.at = None
 
     # -- the worker's side
 
@@ -303,23 +330,11 @@ class Supervisor:
         elif self._setup_key and key == self._setup_key:
             return  # what a tool module shows while it is loaded
         elif operation is not None and key == self._past_key and operation.kind == "exec":
-            self._begin_anew(operation)
+            self._restart("an action went on after it had forged its own result")
         elif operation is None or key != operation.key:
             raise ProtocolError("a frame that belongs to nothing")
         else:
             self._serve_operation(operation, str(kind), message, blob)
-
-    def _begin_anew(self, operation: Operation) -> None:
-        """The action before is still at it, so its result was forged, and this one not begun.
-
-        It is given to a fresh process; the host hears first that the old one is lost.
-        """
-        message, blob = self._request
-        self._operation = None
-        self._restart("an action went on after it had forged its own result")
-        self._operation = operation
-        self._child.send(message, blob)
-        self._child.listen(True)
 
     def _serve_operation(
         self, operation: Operation, kind: str, message: Message, blob: bytes
@@ -346,18 +361,29 @@ class Supervisor:
         if now:
             self.send({"t": "out", "id": operation.number, "s": stream}, now)
 
-    def _children_ended(self) -> None:
+    def _children_changed(self) -> None:
         with suppress(BlockingIOError):
             os.read(self._signals, 4096)
-        for pid, status in reap_ended().items():
-            if pid == self._child.pid:
+        for pid, status in look_at_children().items():
+            if os.WIFSTOPPED(status):
+                if pid == self._child.pid or pid in self._jobs.pids():
+                    os.kill(pid, SIGCONT)  # nobody else would
+            elif pid == self._child.pid:
                 self._restart(describe_end(status), status)
             else:
                 self._jobs.child_ended(pid, status)
 
     def _restart(self, why: str, status: int | None = None) -> None:
-        """End whatever runs inside and start a fresh worker; the old one's state is lost."""
-        child = self._child
+        """End whatever runs inside and start a fresh worker; the old one's state is lost.
+
+        An action that the old one has not begun is given to the fresh one; the host hears first
+        that the old one is lost.
+        """
+        child, request = self._child, self._request
+        unbegun = self._unbegun_action() if why != RESET else None
+        if unbegun is not None:
+            self._operation = None
+            self._let_timers_rest()
         ended = self._processes.end_all(child.pid)
         if status is None and child.pid in ended:
             status = ended[child.pid]
@@ -371,11 +397,20 @@ class Supervisor:
         self._relay.drop_all()
         if self._operation is not None:
             self._finish_operation({"status": "died", "why": why, "state_lost": True})
-        elif why != "it was reset":
+        elif why != RESET:
             kills = count_oom_kills()
             self.send({"t": "died", "why": why, "oom": kills > self._oom_kills})
             self._oom_kills = kills
         self._start_child()
+        if unbegun is not None:
+            self._start_operation(unbegun.number, *request)
+
+    def _unbegun_action(self) -> Operation | None:
+        """The action under way, if the worker has not begun it, and nobody wanted it to stop."""
+        operation = self._operation
+        if operation is None or operation.kind != "exec" or self._child.has_begun(operation.key):
+            return None
+        return operation if operation.cause in ("", "timeout") else None
 
     # -- tool calls
 
@@ -385,7 +420,7 @@ class Supervisor:
         self.send({"t": "call", "id": call, "op": number, **request})
         if operation is not None:
             operation.clock.hold()
-            self._deadline.at = None
+            self._set_deadline(operation)
         return number
 
     def _call_cancelled(self, call: int, held: int | None) -> None:
@@ -406,6 +441,9 @@ class Supervisor:
         if operation is None or operation.number != held:
             return None
         operation.clock.release()
+        self._set_deadline(operation)
+        return operation
+
+    def _set_deadline(self, operation: Operation) -> None:
         if self._kill.at is None:
             self._deadline.at = operation.clock.deadline
-        return operation

@@ -20,6 +20,8 @@ PIECE = 1 << 18
 MAX_LISTED = 10_000
 MAX_DEPTH = 32
 MAX_NAME = 1000
+LISTED_AT_ONCE = 80
+"""Names in one frame, of which each character may take 12 bytes."""
 
 
 class Refused(Exception):
@@ -244,8 +246,8 @@ def _list(request: Message, workspace: str) -> Message:
             more = True
             break
         files.append([name, info.st_size, round(info.st_mtime, 6)])
-    for start in range(0, len(files), 500):
-        _send({"t": "files", "files": files[start : start + 500]})
+    for start in range(0, len(files), LISTED_AT_ONCE):
+        _send({"t": "files", "files": files[start : start + LISTED_AT_ONCE]})
     return {"more": more}
 
 

@@ -21,29 +21,29 @@ from _signal import (  # type: ignore[import-not-found]  # what patching `signal
 )
 from _signal import signal as set_handler
 from _thread import allocate_lock, get_ident
-from mmap import mmap
 from os import _exit, getpid
 from os import read as os_read
 from os import write as os_write
 from select import select
-from struct import Struct
+from sys import setprofile, setswitchinterval, settrace
 from time import monotonic
 
+from .bulletin import Bulletin
 from .config import Place
 from .engine import Engine
 from .frames import HEADER, Message, decode, pack
 from .health import watch
-from .streams import Streams
+from .streams import DAMAGED_EXIT, Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-DAMAGED_EXIT = 71
-ANNOUNCEMENT = Struct(">q")
 ALL_SIGNALS = valid_signals()
 IDLE_SECONDS = 0.02
+SWITCH_SECONDS = 0.005
+"""Python's own: how long another thread may compute until this one is let go on."""
 
 
 class Channel:
@@ -61,7 +61,7 @@ class Channel:
         while len(data) < size:
             try:
                 piece = os_read(self.fd, size - len(data))
-            except BaseException:  # a signal handler of an earlier action raised here
+            except BaseException:  # raised here by what an earlier action left behind
                 continue
             if not piece:
                 _exit(0)  # the supervisor is gone
@@ -77,10 +77,11 @@ class Channel:
 class Interrupts:
     """Turns SIGINT into KeyboardInterrupt where that can do no lasting harm."""
 
-    def __init__(self, announced: mmap) -> None:
-        self._announced = announced
-        """The operation that the supervisor wants to stop, in memory that is shared with it."""
-        self._operation = -1
+    def __init__(self, bulletin: Bulletin) -> None:
+        self._bulletin = bulletin
+        self._pid = getpid()
+        self._key = ""
+        """Of the operation under way."""
         self.running = False
         self.engine: Engine | None = None
         self._grace = 2.0
@@ -89,24 +90,34 @@ class Interrupts:
         self._first: float | None = None
         self._last: float | None = None
 
-    def arm(self, operation: int, grace: float) -> None:
-        """Before an action: whatever the one before did to the signal is undone."""
-        self._operation = operation
+    def arm(self, key: str, grace: float) -> None:
+        """Before an action: whatever the one before did to the signal is undone.
+
+        A signal that waits for this moment to end the process ends it before the action is begun,
+        which then another process begins.
+        """
+        self._key = key
         self._grace = grace
         self._first = self._last = None
         set_handler(SIGINT, self._on_signal)
         pthread_sigmask(SIG_SETMASK, ())
+        self._bulletin.begin(key)
 
     def rest(self) -> None:
-        """After an action: its timers and handlers must not run between actions."""
+        """After an action: its timers, handlers and hooks must not run between actions."""
+        settrace(None)
+        setprofile(None)
+        setswitchinterval(SWITCH_SECONDS)
         pthread_sigmask(SIG_BLOCK, ALL_SIGNALS)
         for timer in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF):
             setitimer(timer, 0)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if getpid() != self._pid:  # a forked child, which has no sight of the bulletin
+            raise KeyboardInterrupt
         if not self.running or self.held:
             return  # it is sent again shortly
-        if ANNOUNCEMENT.unpack_from(self._announced)[0] != self._operation:
+        if not self._bulletin.is_to_stop(self._key):
             return  # not the supervisor's: some process of an action sends it
         now = monotonic()
         if self._first is None:
@@ -149,11 +160,11 @@ def _interrupt_awaited_program(frame: FrameType | None) -> None:
 class Worker:
     """Serves the supervisor's requests until it is killed."""
 
-    def __init__(self, place: Place, control_fd: int, announced: mmap) -> None:
+    def __init__(self, place: Place, control_fd: int, bulletin: Bulletin) -> None:
         self._pid = getpid()
         self._channel = Channel(control_fd)
         self._streams = Streams()
-        self._interrupts = Interrupts(announced)
+        self._interrupts = Interrupts(bulletin)
         self._engine = Engine(place, self._show)
         self._interrupts.engine = self._engine
         self._key: object = None
@@ -190,7 +201,7 @@ class Worker:
         return {
             self: ("_channel", "_streams", "_interrupts", "_engine"),
             self._channel: ("fd",),
-            self._interrupts: ("engine",),
+            self._interrupts: ("engine", "_bulletin"),
             self._streams: (),
             self._engine: ("namespace", "state", "_gallery", "_workspace"),
         }
@@ -207,14 +218,13 @@ class Worker:
             if holds is None and message.get("t") != "configure":  # before any code of others
                 holds = watch(self._engine, self._lasting())
             self._key = message.get("key")
-            grace, number = message.get("grace"), message.get("id")
+            grace = message.get("grace")
             result: Message | None = None
             try:
                 try:
                     interrupts.running = True
                     interrupts.arm(
-                        number if isinstance(number, int) else 0,
-                        float(grace) if isinstance(grace, int | float) else 2.0,
+                        str(self._key), float(grace) if isinstance(grace, int | float) else 2.0
                     )
                     result = self._perform(message, blob)
                     self._streams.flush()
@@ -238,6 +248,7 @@ class Worker:
             result.update(t="result", key=self._key)
             with self._sending:
                 channel.send(result)
+            self._engine.let_go()
             if message.get("t") == "configure":
                 self._engine.get_settled()
                 holds = watch(self._engine, self._lasting())

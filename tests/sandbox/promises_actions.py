@@ -227,7 +227,12 @@ async def test_a_text_beyond_measure_is_refused_with_what_to_do(
 
 
 async def test_reading_from_a_keyboard_is_a_clear_error(session: Session) -> None:
-    for code in ("input('name? ')", "import sys; sys.stdin.read()", "import sys; next(sys.stdin)"):
+    for code in (
+        "input('name? ')",
+        "import sys; sys.stdin.read()",
+        "import sys; next(sys.stdin)",
+        "import sys; sys.stdin.buffer.read()",
+    ):
         result = await session.run(code)
         assert result.error is not None
         assert result.error.name == "EOFError"
