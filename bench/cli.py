@@ -56,17 +56,17 @@ def measure(rounds: int, env: dict[str, str]) -> dict[str, float]:
 def fill(home: Path) -> None:
     """A history with runs in it, as a person has after a while."""
     from planner_app.domain.catalogue import RunCreated
-    from planner_app.domain.ids import new_run_id, new_task_id
+    from planner_app.domain.ids import new_id
     from planner_app.domain.summary import RunSummary
     from planner_app.history import History, NewRun, NewTask
 
     with History.open(home / "planner.db") as history:
         for number in range(RUNS):
-            task_id, title = new_task_id(), f"Task number {number} with some words in it"
+            task_id, title = new_id("t"), f"Task number {number} with some words in it"
             sha = history.put_blob(title.encode())
             summary = RunSummary(status="queued", phase="queued", title=title)
             draft = RunCreated(task_id=task_id, text=title).draft(blobs={"text": sha})
-            run = NewRun(new_run_id(), task_id, summary)
+            run = NewRun(new_id("r"), task_id, summary)
             history.create_run(run, [draft], task=NewTask(task_id, title, sha))
 
 

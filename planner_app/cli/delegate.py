@@ -132,7 +132,7 @@ def budget_settings(args: argparse.Namespace) -> list[Flag]:
 def retry(args: argparse.Namespace, context: Context) -> int:
     """A new run of the same task, with the same team and files, for the worker."""
     from planner_app.domain.catalogue import RunAttached, RunCreated
-    from planner_app.domain.ids import new_run_id
+    from planner_app.domain.ids import new_id
     from planner_app.domain.summary import RunSummary
     from planner_app.history import NewRun
     from planner_app.queue import Queue, Submitted
@@ -148,7 +148,7 @@ def retry(args: argparse.Namespace, context: Context) -> int:
         created = RunCreated.model_validate(first.data)
         again = created.model_copy(update={"parent_run_id": run_id, "parent_seq": None})
         new = NewRun(
-            id=new_run_id(),
+            id=new_id("r"),
             task_id=row.task_id,
             summary=RunSummary(
                 status="queued",

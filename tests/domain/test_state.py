@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 from planner_app.domain.catalogue import BudgetLimits, UserPaused
-from planner_app.domain.ids import ALPHABET, new_run_id, new_task_id
+from planner_app.domain.ids import ALPHABET, new_id
 from planner_app.domain.state import RunState
 from tests.domain.story import Story
 from tests.domain.told import START
@@ -58,7 +58,7 @@ def test_skipped_steps_do_not_count_in_a_list() -> None:
 
 
 def test_ids_are_short_random_and_typeable() -> None:
-    ids = {new_run_id() for _ in range(100)} | {new_task_id() for _ in range(100)}
+    ids = {new_id("r") for _ in range(100)} | {new_id("t") for _ in range(100)}
     assert len(ids) == 200
     assert all(len(i) == 12 and set(i[2:]) <= set(ALPHABET) for i in ids)
-    assert new_task_id(lambda letters: letters[0]) == "t_aaaaaaaaaa"
+    assert new_id("t", lambda letters: letters[0]) == "t_aaaaaaaaaa"
