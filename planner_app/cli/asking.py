@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 OPEN_KINDS = frozenset({"clarify", "ask_user", "review"})
 """Questions whose answer is text; the others are allowed or refused."""
+LASTING = frozenset({"action", "network"})
+"""What may be allowed or refused for the whole run."""
 MAX_CODE_LINES = 40
 
 
@@ -150,7 +152,7 @@ class Asker:
             say(f"? {one_line(text)}")
         if event.data["kind"] == "plan":
             return await self._ask_plan(event.run_id, question_id)
-        return await self._ask_leave(question_id)
+        return await self._ask_leave(question_id, lasting=event.data["kind"] in LASTING)
 
     async def _ask_text(self, text: str, default: str) -> str:
         say(f"? {one_line(text)}")
@@ -193,17 +195,19 @@ class Asker:
         reason = await self._terminal.line("why? (the model reads it)> ")
         return Reply("reject", {"question_id": question_id, "reason": reason, "scope": scope})
 
-    async def _ask_leave(self, question_id: str) -> Reply:
+    async def _ask_leave(self, question_id: str, *, lasting: bool) -> Reply:
         choices = "[y]es, [a]lways in this run, [n]o, ne[v]er in this run> "
+        if not lasting:
+            choices = "[y]es, [n]o> "
         while True:
             said = (await self._terminal.line(choices)).lower()
             if said in ("y", "yes"):
                 return Reply("approve", {"question_id": question_id, "scope": "once"})
-            if said in ("a", "always"):
+            if lasting and said in ("a", "always"):
                 return Reply("approve", {"question_id": question_id, "scope": "run"})
             if said in ("n", "no"):
                 return await self._refused(question_id, "once")
-            if said in ("v", "never"):
+            if lasting and said in ("v", "never"):
                 return await self._refused(question_id, "run")
 
     def _show_code(self, event: Event) -> None:

@@ -97,7 +97,7 @@ def reply_data(
 
     What asks for leave wants a yes or a no: a text, even "yes", would count as neither.
     """
-    from planner_app.cli.asking import OPEN_KINDS, how_to_reply
+    from planner_app.cli.asking import LASTING, OPEN_KINDS, how_to_reply
 
     if state.final is not None:
         return data  # the queue says what can be done instead
@@ -111,6 +111,11 @@ def reply_data(
     if kind == "answer" and asked.kind not in OPEN_KINDS:
         raise BadInput(
             f"it asks for your leave ({asked.questions[0][0]})",
+            how_to_reply(asked.kind, state.run_id),
+        )
+    if data.get("scope") == "run" and asked.kind not in LASTING:
+        raise BadInput(
+            f"this cannot be said for the whole run ({asked.questions[0][0]})",
             how_to_reply(asked.kind, state.run_id),
         )
     if kind == "approve" and (args.plan or args.edit):

@@ -135,6 +135,13 @@ def test_a_message_says_who_reads_it(typed) -> None:
 
 
 @pytest.mark.usefixtures("waiting")
+def test_only_what_may_happen_again_is_allowed_for_the_whole_run(typed) -> None:
+    done = typed("approve", "last", "--for-run")
+    assert done.returncode == 2
+    assert "this cannot be said for the whole run (May this plan of one step run?)" in done.stderr
+
+
+@pytest.mark.usefixtures("waiting")
 def test_what_a_run_may_spend_is_set_while_it_goes_on(typed) -> None:
     done = typed("budget", "last", "--max-usd", "5", "--max-minutes", "1h", "--max-calls", "none")
     assert (done.returncode, done.stdout.split(": ")[1].strip()) == (0, "waits for you")
