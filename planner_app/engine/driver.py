@@ -135,6 +135,9 @@ class _Driver:
             # Nothing is added after the end: what was under way is recorded first, with its cost.
             await self._stop([*self._tasks])
             return
+        if ends and await self._unread():
+            self._told = True  # what a person said until now is part of it
+            return
         unpaid = calls_under_way(self._log.state) if ends else []
         await self._log.append(*unpaid, *record.drafts, durable=ends)
         state = self._log.state

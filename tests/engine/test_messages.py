@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from planner_app.domain.events import Event
 from planner_app.models.port import Message
 from planner_app.settings import TeamSettings
 from tests.engine.test_people import Driven
@@ -67,6 +68,25 @@ async def test_a_message_that_comes_while_the_answer_is_checked_is_not_lost(worl
     assert state.status == "done"
     assert state.answer is not None
     assert state.answer.text.startswith("It is so, because it is")
+
+
+async def test_what_was_said_at_the_last_moment_is_read_before_the_run_ends(world: World) -> None:
+    script = Script().planner(plan({"id": "a"})).executor("a", code("1"))
+    script.executor("a", report(result="It is so.")).checker(check())
+    script.planner(fenced("json", '{"decision": "continue"}'), expect="The person adds: and why")
+    script.planner(answer("It is so, because it is.", 1)).checker(check())
+    run_id = world.submit(script)
+    sent: list[str] = []
+
+    def say(event: Event) -> None:
+        if event.type == "answer.checked" and not sent:  # the end would be next
+            sent.append(world.queue.command(run_id, "steer", {"text": "and why?"}))
+
+    state = await world.drive(run_id, on_event=say)
+    assert state.status == "done"
+    assert state.answer is not None
+    assert "because it is" in state.answer.text
+    assert world.queue.unread_commands(run_id) == []
 
 
 @pytest.mark.parametrize("reply", ["approve", "reject"])
