@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from planner_app.domain.events import Event
+from planner_app.history import watch
 from planner_app.models.port import Message
 from planner_app.settings import TeamSettings
 from tests.engine.test_people import Driven
@@ -70,7 +71,11 @@ async def test_a_message_that_comes_while_the_answer_is_checked_is_not_lost(worl
     assert state.answer.text.startswith("It is so, because it is")
 
 
-async def test_what_was_said_at_the_last_moment_is_read_before_the_run_ends(world: World) -> None:
+async def test_what_was_said_at_the_last_moment_is_read_before_the_run_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pause in ("BRISK_SECONDS", "QUIET_SECONDS"):
+        monkeypatch.setattr(watch, pause, 0.5)  # nobody tells the driver in time
     script = Script().planner(plan({"id": "a"})).executor("a", code("1"))
     script.executor("a", report(result="It is so.")).checker(check())
     script.planner(fenced("json", '{"decision": "continue"}'), expect="The person adds: and why")
