@@ -85,15 +85,6 @@ class Event(EventDraft):
         return self.model_dump_json()
 
 
-def _writable(text: str) -> bool:
-    """Whether UTF-8 can hold a text; half of a surrogate pair, as code may print it, cannot be."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 class EventData(BaseModel):
     """What a type of event says; subclasses are the catalogue."""
 
@@ -120,13 +111,15 @@ class EventData(BaseModel):
         data = self.model_dump(mode="json")
         name = type_name(type(self))
         text = json.dumps(data, ensure_ascii=False)
-        written = text.encode("utf-8", "replace")
+        try:
+            written = text.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, as code may print it
+            written = text.encode("utf-8", "replace")
+            data = json.loads(written)
         if len(written) > MAX_DATA_BYTES:
             raise ValueError(
                 f"{name}: data of {len(written)} bytes, limit {MAX_DATA_BYTES}; use a blob"
             )
-        if not _writable(text):
-            data = json.loads(written)
         return EventDraft(
             type=name,
             move_id=move_id,

@@ -122,6 +122,8 @@ class LiteLLMClient:
             changes["context_window"] = num_ctx or context_window(listed)
         if profile.max_output is None:
             changes["max_output"] = output_limit(listed)
+        if not spec.options:
+            return profile.model_copy(update=changes)
         try:
             return Profile.model_validate({**profile.model_dump(by_alias=True), **changes})
         except ValidationError as error:
