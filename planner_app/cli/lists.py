@@ -159,6 +159,7 @@ def show_run(args: argparse.Namespace, context: Context) -> int:
         if args.json:
             emit(state.model_dump(mode="json"))
             return 0
+        from planner_app.cli.asking import how_to_reply
         from planner_app.view.reducer import view_of
         from planner_app.view.text import show_lines
 
@@ -166,6 +167,8 @@ def show_run(args: argparse.Namespace, context: Context) -> int:
         now = None if view.ended else datetime.now(UTC)
         for line in (*show_lines(view, history.get_blob, now, columns()), *cost_lines(state)):
             print(line)
+        for question in () if view.ended else view.questions:
+            say(f"reply with: {how_to_reply(question.kind, run_id)}")
     return 0
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from planner_app.view import figures
 from planner_app.view.clean import clean, clip, width
-from planner_app.view.run_view import RunView, plan_diff
+from planner_app.view.run_view import PlanView, RunView
 from planner_app.view.status import run_look, step_look
 from planner_app.view.text import cited_numbers, unverified_lines
 from planner_app.view.wrap import Line, Span, marked, paragraphs
@@ -50,7 +50,7 @@ def head_lines(view: RunView, now: datetime, cells: int, spin: str = "●") -> l
 
 def plan_pane(view: RunView, now: datetime, cells: int, spin: str = "●") -> list[Line]:
     """The steps with status, current action and durations; then what revisions changed."""
-    if not view.steps:
+    if not view.steps and view.proposed is None:
         said = "No plan yet." if not view.ended else "It ended without a plan."
         if view.phase in ("planning", "queued") and not view.ended:
             said = "The planner has not written a plan yet."
@@ -93,17 +93,23 @@ def _about(status: str, doing: str, attempt: int, deps: tuple[str, ...], reason:
 
 
 def _revisions(view: RunView, cells: int) -> list[Line]:
-    accepted = [plan for plan in view.plans if plan.accepted]
     lines: list[Line] = []
+    for plan in [plan for plan in view.plans if plan.accepted][1:]:
+        lines += _changes(view, plan, f"Revision {plan.revision}", cells)
+    if view.proposed is not None:
+        lines += _changes(view, view.proposed, "Proposed", cells)
+    return lines if view.steps else lines[1:]
+
+
+def _changes(view: RunView, plan: PlanView, title: str, cells: int) -> list[Line]:
     roles = {"+": "good", "-": "bad", "=": "dim"}
-    for place, new in enumerate(accepted[1:], 1):
-        lines += [(("", "text"),), ((f"Revision {new.revision}", "title"),)]
-        if new.reason:
-            lines += [((row, "dim"),) for row in paragraphs(f"because {new.reason}", cells)]
-        for change in plan_diff(accepted[place - 1], new, view.steps):
-            role = roles[change.sign]
-            said = clip(f"{change.step_id} {change.objective}", cells - 2)
-            lines.append(((f"{change.sign} ", role), (said, "dim" if role == "dim" else "text")))
+    lines: list[Line] = [(("", "text"),), ((title, "title"),)]
+    if plan.reason:
+        lines += [((row, "dim"),) for row in paragraphs(f"because {plan.reason}", cells)]
+    for change in view.changes_by(plan):
+        role = roles[change.sign]
+        said = clip(f"{change.step_id} {change.objective}", cells - 2)
+        lines.append(((f"{change.sign} ", role), (said, "dim" if role == "dim" else "text")))
     return lines
 
 
@@ -137,7 +143,7 @@ def answer_pane(view: RunView, text: str | None, cells: int) -> list[Line]:
     said, tone = {
         "passed": ("✓ checked", "good"),
         "failed": ("✗ the check failed", "bad"),
-        "not yet": ("○ not checked yet", "dim"),
+        "not yet": ("○ not checked" + ("" if view.ended else " yet"), "dim"),
     }[answer.checked]
     lines: list[Line] = [((said, tone), (f"   confidence {clip(answer.confidence, 12)}", "dim"))]
     if view.final == "partial" and view.reason:

@@ -263,6 +263,17 @@ class RunView:
         return max((plan.revision for plan in self.plans if plan.accepted), default=0)
 
     @property
+    def proposed(self) -> PlanView | None:
+        """The plan that a person is asked about now; None: there is none."""
+        asked = any(question.kind == "plan" for question in self.questions) and not self.ended
+        return self.plans[-1] if asked and self.plans and not self.plans[-1].accepted else None
+
+    def changes_by(self, plan: PlanView) -> list[PlanChange]:
+        """What a plan changes of the newest accepted one before it."""
+        before = (p for p in reversed(self.plans) if p.accepted and p.revision < plan.revision)
+        return plan_diff(next(before, None), plan, self.steps)
+
+    @property
     def source_numbers(self) -> frozenset[int]:
         """The numbers that an answer may cite."""
         return frozenset(source.n for source in self.sources)

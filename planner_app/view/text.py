@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
@@ -14,7 +13,8 @@ from planner_app.view.clean import clean, clip, one_line, pad
 from planner_app.view.describe import GLYPHS, lone_entry, what
 from planner_app.view.entries import Blobs
 from planner_app.view.inbox import TaskRow, inbox_order
-from planner_app.view.run_view import AnswerView, QuestionView, RunView, plan_diff
+from planner_app.view.reduce_work import goes_on
+from planner_app.view.run_view import AnswerView, QuestionView, RunView
 from planner_app.view.status import run_look, step_look
 
 if TYPE_CHECKING:
@@ -84,9 +84,8 @@ def progress_line(event: Event, width: int = WIDTH) -> str | None:
         return None
     if event.type == "model.failed":  # why stands in the run's end, unless it goes on all the same
         said = f"{GLYPHS['bad']} {fields.text(data, 'role')} model: "
-        if not (spare := fields.text(data, "next_model")):
+        if not (after := goes_on(data)):
             return said + fields.text(data, "kind")
-        after = f"; {one_line(spare)} takes over"
         why = one_line(fields.text(data, "message"))
         return said + clip(why, max(20, width - len(said) - len(after))) + after
     if event.type not in _PROGRESS:
@@ -185,7 +184,7 @@ def _task_lines(view: RunView, blobs: Blobs) -> list[str]:
 def plan_lines(view: RunView, now: datetime | None = None, width: int = WIDTH) -> list[str]:
     """The steps with status and durations; what each re-plan dropped and added."""
     if not view.steps:
-        return []
+        return _revision_lines(view, width)
     at = now or view.last_at or datetime.now(UTC)
     title = "Plan" if view.revision <= 1 else f"Plan, revision {view.revision}"
     if any(plan.revision == view.revision and plan.by == "user" for plan in view.plans):
@@ -206,11 +205,18 @@ def plan_lines(view: RunView, now: datetime | None = None, width: int = WIDTH) -
         )
         if step.reason and step.status in ("failed", "blocked"):
             lines.append(f"             {clip(step.reason, width - 13)}")
-    accepted = [plan for plan in view.plans if plan.accepted]
-    for old, new in itertools.pairwise(accepted):
-        because = f", because {new.reason}" if new.reason else ""
-        lines.append("  " + clip(f"revision {new.revision}{because}", width - 2))
-        for change in plan_diff(old, new, view.steps):
+    return lines + _revision_lines(view, width)
+
+
+def _revision_lines(view: RunView, width: int) -> list[str]:
+    lines = []
+    told = [(plan, f"revision {plan.revision}") for plan in view.plans if plan.accepted][1:]
+    if view.proposed is not None:
+        told.append((view.proposed, "proposed" if view.steps else "Proposed plan"))
+    for plan, title in told:
+        because = f", because {plan.reason}" if plan.reason else ""
+        lines.append("  " * bool(view.steps) + clip(title + because, width - 2))
+        for change in view.changes_by(plan):
             said = clip(f"{change.step_id}  {change.objective}", width - 6)
             lines.append(f"    {change.sign} {said}")
     return lines

@@ -59,6 +59,13 @@ def test_an_edit_that_cannot_run_is_refused_at_once(typed, folder: Path, plan, s
 
 
 @pytest.mark.usefixtures("waiting")
+def test_show_tells_the_proposed_plan_and_how_to_reply(typed) -> None:
+    done = typed("show", "last")
+    assert "Proposed plan\n    + only Guess." in done.stdout
+    assert "reply with: planner approve r_" in done.stderr
+
+
+@pytest.mark.usefixtures("waiting")
 def test_cancel_ends_a_run_that_nobody_drives_at_once(typed) -> None:
     done = typed("cancel", "last", "--reason", "too dear", "--json")
     said = json.loads(done.stdout)

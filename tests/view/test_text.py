@@ -1,7 +1,9 @@
 from datetime import timedelta
 
 from planner_app.domain import catalogue as c
+from planner_app.domain.plan import Plan, Step
 from planner_app.view.inbox import TaskRow, counts, inbox_order
+from planner_app.view.panes import plan_pane
 from planner_app.view.reducer import view_of
 from planner_app.view.replay_text import replay_lines
 from planner_app.view.text import event_line, progress_line, show_lines, task_rows
@@ -21,6 +23,29 @@ def test_show_tells_plan_answer_claims_with_their_sources_and_what_is_open() -> 
     assert "[2] Record spans, a history (hit, search hit only)" in text
     assert "rests on a search hit" in text
     assert "spans.csv  812 B  Main spans" in text
+
+
+def test_a_plan_that_a_person_is_asked_about_is_shown_until_it_is_decided() -> None:
+    story = Story()
+    story.create("count the bridges")
+    step = Step(id="count", objective="Count them.", kind="compute")
+    story.say(c.PlanProposed(plan=Plan(steps=(step,)), revision=1), actor="planner")
+    asked = c.AskedQuestion(text="May this plan of 1 step run?")
+    story.say(c.QuestionAsked(question_id="q1", kind="plan", questions=[asked]))
+    view = view_of(story.events)
+    text = "\n".join(show_lines(view, story.blobs.__getitem__))
+    assert "Proposed plan\n    + count Count them." in text
+    pane = plan_pane(view, START, 40)
+    assert ["".join(part for part, _ in line) for line in pane] == [
+        "Proposed",
+        "+ count Count them.",
+    ]
+
+    story.say(c.QuestionClosed(question_id="q1", how="approved"))
+    story.say(c.PlanAccepted(plan=Plan(steps=(step,)), revision=1))
+    text = "\n".join(show_lines(view_of(story.events), story.blobs.__getitem__))
+    assert "Proposed" not in text
+    assert "count Count them." in text
 
 
 def test_show_of_a_run_without_a_plan_has_header_and_task_only() -> None:
