@@ -14,6 +14,7 @@ MAX_IN_FLIGHT = 64
 
 MAX_IN_FLIGHT_BYTES = 4 << 20
 """The guest promises half of it; read into objects, JSON may take 25 times its size."""
+MAX_NAME = 200
 MAX_AT_WORK = 16
 """Handlers that work, or hold a reply that is not sent yet; further calls wait for their turn."""
 
@@ -46,7 +47,7 @@ class ToolCalls:
         call, name, args = number_of(message, "id"), message.get("name"), message.get("args")
         if call is None or call <= self._last or len(self._sizes) >= MAX_IN_FLIGHT:
             raise WireError("a tool call out of order, or too many")
-        if not isinstance(name, str) or not isinstance(args, dict):
+        if not isinstance(name, str) or len(name) > MAX_NAME or not isinstance(args, dict):
             raise WireError("a tool call without name or arguments")
         if sum(self._sizes.values()) + size > MAX_IN_FLIGHT_BYTES:
             raise WireError("more data in tool calls than agreed")

@@ -80,6 +80,8 @@ class ActionCollector:
         self._result_chars = limits.result_chars
         self._on_output = on_output
         self._texts = {"stdout": _Text(), "stderr": _Text()}
+        self._cut: set[str] = set()
+        """The streams of which the middle is missing."""
         self._displays: list[Display] = []
         self._display_bytes = 0
         self.listener_error: Exception | None = None
@@ -101,8 +103,12 @@ class ActionCollector:
         if self._room < 0:
             raise WireError("more output than agreed")
         text = self._texts[stream]
-        missing = number_of(message, "missing")
-        note = text.gap(missing) if missing is not None and missing > 0 else ""
+        missing = number_of(message, "missing") or 0
+        if missing < 0 or (stream in self._cut and missing) or not (blob or missing):
+            raise WireError("output that is none, or is cut twice")
+        if missing:
+            self._cut.add(stream)
+        note = text.gap(missing) if missing else ""
         self._tell(stream, note + text.add(blob))
 
     def _tell(self, stream: str, text: str) -> None:

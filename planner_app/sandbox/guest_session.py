@@ -54,6 +54,8 @@ one would not end in an error but in the loss of the session."""
 BYE_SECONDS = 1.0
 SLACK_SECONDS = 15.0
 """How long after the guest's own clock the host's clock ends an operation."""
+MAX_UNASKED = 10_000
+"""Frames for requests that are over, since the latest request: no guest of ours says so many."""
 JOB_FRAMES = frozenset({"chunk", "credit", "done", "failed", "files"})
 
 
@@ -87,6 +89,7 @@ class GuestSession(SessionFiles):
         self._writing = asyncio.Lock()
         self._operation: _Operation | None = None
         self._last = 0
+        self._unasked = 0
         self._dead = ""
         self._loss = ""
         self._greeted = False
@@ -234,8 +237,10 @@ class GuestSession(SessionFiles):
         elif kind == "cancel" and self._calls is not None:
             self._calls.cancel(number_of(message, "id"))
         elif kind in JOB_FRAMES:
-            self._transfers.take(kind, message, blob)
+            if not self._transfers.take(kind, message, blob):
+                self._count_unasked()
         elif kind == "died":
+            self._count_unasked()
             self._loss = text_of(message, "why", 500, "its process was lost")
         elif kind == "fatal":
             raise WireError(text_of(message, "why", 500, "it gave up"))
@@ -269,11 +274,17 @@ class GuestSession(SessionFiles):
         if operation is None or number != operation.number or operation.result.done():
             if number is None or not 0 <= number <= self._last:
                 raise WireError(f"an unexpected frame {kind[:50]!r}")
-            return  # late words of an operation that is over
+            self._count_unasked()  # late words of an operation that is over
+            return
         if kind == "result":
             operation.result.set_result(message)
         else:
             operation.collector.take(kind, message, blob)
+
+    def _count_unasked(self) -> None:
+        self._unasked += 1
+        if self._unasked > MAX_UNASKED:
+            raise WireError("frames without end that nobody asked for")
 
     # -- operations
 
@@ -290,6 +301,7 @@ class GuestSession(SessionFiles):
         if self._dead:
             raise self._closed_error()
         self._last += 1
+        self._unasked = 0
         grace = self._limits.grace_seconds
         slack = SLACK_SECONDS if self.generation else START_SECONDS
         watchdog = Watchdog(seconds + grace + slack, lambda: self._die("it did not answer in time"))

@@ -13,6 +13,10 @@ from planner_app.sandbox.wire import PIECE, Frame, WireError, number_of, pack, t
 WINDOW = 4 << 20
 """Bytes that may be on their way in one direction."""
 SILENCE_SECONDS = 60.0
+LEAST_BYTES_PER_SECOND = 64 << 10
+"""What must move, or the same patience wears out: a drip does not keep a transfer going."""
+ENTRY_BYTES = 1 << 10
+"""What an entry of a list counts as."""
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -29,26 +33,33 @@ class Transfer:
         self._chunks: deque[bytes] = deque()
         self._queued = 0
         self._news = asyncio.Event()
+        self._patience = SILENCE_SECONDS
         self._failure: Exception | None = None
 
     def take(self, kind: str, message: Frame, blob: bytes) -> None:
         """A frame of the guest about this job. Raises WireError."""
+        moved = 0
         if kind == "chunk":
             self._chunks.append(blob)
             self._queued += len(blob)
-            if self._queued > WINDOW + PIECE:
-                raise WireError("more file data than agreed")
+            if self._queued > WINDOW + PIECE or not blob:
+                raise WireError("more file data than agreed, or none")
+            moved = len(blob)
         elif kind == "files":
             files = message.get("files")
-            if not isinstance(files, list) or len(self.files) > 10_000:
+            if not isinstance(files, list) or not files or len(self.files) > 10_000:
                 raise WireError("a bad list of files")
             self.files.extend(files)
+            moved = len(files) * ENTRY_BYTES
         elif kind == "credit":
+            before = self.room
             self.room = min(WINDOW, self.room + max(0, number_of(message, "n") or 0))
+            moved = self.room - before
         elif kind == "failed":
             self.fail(_failure(message))
         else:
             self.done = message
+        self._patience = min(SILENCE_SECONDS, self._patience + moved / LEAST_BYTES_PER_SECOND)
         self._news.set()
 
     def fail(self, error: Exception) -> None:
@@ -65,12 +76,15 @@ class Transfer:
             raise self._failure
 
     async def news(self) -> None:
-        """Wait for the next frame. Raises TransferFailed after a minute of silence."""
+        """Wait for the next frame. Raises TransferFailed after a minute of silence, or of drips."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
-            async with asyncio.timeout(SILENCE_SECONDS):
+            async with asyncio.timeout(self._patience):
                 await self._news.wait()
         except TimeoutError:
             raise TransferFailed("the sandbox stopped in the middle of a file transfer") from None
+        self._patience -= loop.time() - began
         self._news.clear()
 
     def pop(self) -> bytes | None:
@@ -100,14 +114,15 @@ class Transfers:
         self._last = 0
         self._places = asyncio.Semaphore(4)
 
-    def take(self, kind: str, message: Frame, blob: bytes) -> None:
-        """A frame about some job; frames of jobs that are over are left out."""
+    def take(self, kind: str, message: Frame, blob: bytes) -> bool:
+        """A frame about some job; False for one of a job that is over, which is left out."""
         number = number_of(message, "id")
         if number is None or not 0 < number <= self._last:
             raise WireError("a file transfer that nobody asked for")
         job = self._jobs.get(number)
         if job is not None:
             job.take(kind, message, blob)
+        return job is not None
 
     async def receive(self, request: Mapping[str, JSON]) -> AsyncIterator[bytes]:
         """The data of a job that sends; the job is stopped when the reader stops early."""

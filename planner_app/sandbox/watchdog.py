@@ -20,15 +20,21 @@ class Watchdog:
         self._since = self._loop.time()
         """When `_left` was right."""
         self._stopped = False
-        self._handle: asyncio.TimerHandle | None = None
+        """Also once it is sure to bark: nothing puts that off."""
+        self._handle: asyncio.Handle | None = None
         self._set()
 
     def _set(self) -> None:
+        if self._stopped:
+            return
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        if not self._stopped and (not self._holds or self._left <= 0):
-            self._handle = self._loop.call_later(max(0.0, self._left), self._bark)
+        if self._left <= 0:
+            self._handle = self._loop.call_soon(self._bark)
+            self._stopped = True
+        elif not self._holds:
+            self._handle = self._loop.call_later(self._left, self._bark)
 
     def _count(self) -> None:
         now = self._loop.time()
@@ -49,4 +55,5 @@ class Watchdog:
     def stop(self) -> None:
         """No longer needed; may be called twice."""
         self._stopped = True
-        self._set()
+        if self._handle is not None:
+            self._handle.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from struct import Struct
 from typing import NoReturn
@@ -14,6 +15,8 @@ HEADER = Struct(">II")
 MAX_BLOB = 8 << 20
 MAX_JSON_TO_GUEST = 4 << 20
 MAX_JSON_FROM_GUEST = 1 << 20
+MAX_DEPTH = 100
+"""How far lists and objects may be nested: whoever is handed what is read can write it again."""
 PIECE = 1 << 20
 """Size of the pieces in which long data travels."""
 
@@ -36,7 +39,14 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(parse_constant=_no_constant)
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text:.50} is no number")
+    return number
+
+
+_decoder = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 def _decode(text: bytes) -> Frame:
@@ -46,7 +56,21 @@ def _decode(text: bytes) -> Frame:
         raise WireError(f"bad JSON ({type(error).__name__})") from None
     if not isinstance(message, dict):
         raise WireError("a frame that is no JSON object")
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _is_deeper(message, MAX_DEPTH):
+        raise WireError(f"JSON nested more than {MAX_DEPTH} deep")
     return message
+
+
+def _is_deeper(value: JSON, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth):
+        inner = [
+            v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)
+        ]
+        level = [item for values in inner for item in values]
+        if not level:
+            return False
+    return True
 
 
 class FrameParser:

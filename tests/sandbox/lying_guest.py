@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from planner_app.sandbox.guest_session import GuestSession
+from planner_app.sandbox.limits import Limits
 from planner_app.sandbox.session import GuestCall, GuestReply, SessionSpec
 from planner_app.sandbox.wire import PROTOCOL, Frame, FrameParser, pack
 
@@ -68,5 +69,6 @@ async def session_with(guest: LyingGuest) -> GuestSession:
     """A session that takes the guest for a real one."""
     session = GuestSession(guest, "a lie", end_nothing)
     await session.start()
-    await session.configure(SessionSpec("run", "step", 1), answer_true)
+    limits = Limits(grace_seconds=0.1)
+    await session.configure(SessionSpec("run", "step", 1, limits), answer_true)
     return session

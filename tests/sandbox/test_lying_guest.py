@@ -38,6 +38,13 @@ def header(json_size: int, blob_size: int) -> bytes:
     return struct.pack(">II", json_size, blob_size)
 
 
+def nested(depth: int) -> JSON:
+    value: JSON = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def lies() -> dict[str, list[bytes | Frame | tuple[Frame, bytes]]]:
     """What a guest may say instead of the result of action 2."""
     big = b"9" * 5000
@@ -74,6 +81,29 @@ def lies() -> dict[str, list[bytes | Frame | tuple[Frame, bytes]]]:
             {"t": "call", "id": 2**60, "op": 2, "name": "f", "args": {}}
         ],
         "the same call twice": [{"t": "call", "id": 1, "op": 2, "name": "f", "args": {}}] * 2,
+        "a call with a name beyond measure": [
+            {"t": "call", "id": 1, "op": 2, "name": "f" * 5000, "args": {}}
+        ],
+        "a call with true for its number": [
+            {"t": "call", "id": True, "op": 2, "name": "f", "args": {}}
+        ],
+        "output that is none": [{"t": "out", "id": 2, "s": "stdout"}],
+        "output that is cut twice": [{"t": "out", "id": 2, "s": "stderr", "missing": 5}] * 2,
+        "output of which less than nothing is missing": [
+            ({"t": "out", "id": 2, "s": "stdout", "missing": -5}, b"x")
+        ],
+        "a result nested beyond measure": [
+            {"t": "result", "id": 2, "status": "ok", "value": nested(150)}
+        ],
+        "a result with a number beyond numbers": [
+            header(46, 0) + b'{"t":"result","id":2,"status":"ok","ms":1e999}'
+        ],
+        "a pong that nobody asked for": [{"t": "pong", "n": 1}],
+        "words without end about an action that is over": [
+            {"t": "out", "id": 1, "s": "stdout", "missing": 1}
+        ]
+        * (guest_session.MAX_UNASKED + 1),
+        "deaths without end": [{"t": "died", "why": "x"}] * (guest_session.MAX_UNASKED + 1),
         "it gives up": [{"t": "fatal", "why": "no reason"}],
         "it gives up with a list": [{"t": "fatal", "why": ["x"]}],
         "its end": [b""],
@@ -389,6 +419,86 @@ async def test_a_list_of_lies_gives_only_clean_names() -> None:
     session = await session_with(guest)
     found = await session.list_files()
     assert [file.name for file in found] == ["ok.txt", "late"]
+    await session.close()
+
+
+async def test_calls_that_are_given_up_at_once_are_no_more_than_agreed() -> None:
+    """What a real sandbox sends for code that calls and goes away, over and over."""
+
+    def answer(guest: LyingGuest, message: Frame) -> None:
+        for n in range(1, 3000):
+            guest.say({"t": "call", "id": n, "op": message["id"], "name": "f", "args": {}})
+            guest.say({"t": "cancel", "id": n})
+        guest.say({"t": "result", "id": message["id"], "status": "ok", "value": "2"})
+
+    session = await session_with(LyingGuest(answer))
+    async with asyncio.timeout(30):
+        assert (await session.run("1+1")).value == "2"
+    await session.close()
+
+
+async def test_calls_without_end_do_not_stop_the_hosts_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guest_session, "SLACK_SECONDS", 0.0)
+    calling: set[asyncio.Task[None]] = set()
+
+    async def call(guest: LyingGuest, number: JSON) -> None:
+        n = 0
+        while not guest.closed:
+            n += 1
+            guest.say({"t": "call", "id": n, "op": number, "name": "f", "args": {}})
+            await asyncio.sleep(0)
+
+    def answer(guest: LyingGuest, message: Frame) -> None:
+        if message["t"] == "exec":
+            calling.add(asyncio.create_task(call(guest, message["id"])))
+
+    session = await session_with(LyingGuest(answer))
+    async with asyncio.timeout(30):
+        result = await session.run("1+1", timeout=0.1)
+        assert result.status == "died"
+        await asyncio.gather(*calling)
+    await session.close()
+
+
+DRIPS: dict[str, Frame] = {
+    "credit for nothing": {"t": "credit", "n": 0},
+    "a file's name, again and again": {"t": "files", "files": [["a", 1, 1.0]]},
+}
+
+
+@pytest.mark.parametrize("name", DRIPS)
+async def test_a_transfer_that_drips_ends_like_one_that_is_silent(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(transfers, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(transfers, "LEAST_BYTES_PER_SECOND", 1 << 30)
+    drips: set[asyncio.Task[None]] = set()
+
+    async def drip(guest: LyingGuest, number: JSON) -> None:
+        while not guest.closed:
+            guest.say({"id": number, **DRIPS[name]})
+            await asyncio.sleep(0.01)
+
+    def answer(guest: LyingGuest, message: Frame) -> None:
+        if message["t"] == "job":
+            drips.add(asyncio.create_task(drip(guest, message["id"])))
+
+    session = await session_with(LyingGuest(answer))
+    async with asyncio.timeout(30):
+        with pytest.raises(TransferFailed, match="stopped in the middle"):
+            await session.list_files()
+        await session.close()
+        await asyncio.gather(*drips)
+
+
+@pytest.mark.parametrize("frame", [{"t": "chunk"}, {"t": "files", "files": []}], ids=str)
+async def test_pieces_without_anything_in_them_end_the_session(frame: Frame) -> None:
+    session = await session_with(transfer_that_says((frame, b"")))
+    async with asyncio.timeout(10):
+        with pytest.raises(SessionClosed):
+            await session.list_files()
     await session.close()
 
 

@@ -107,6 +107,10 @@ def test_a_header_that_promises_too_much_is_refused_before_anything_is_kept() ->
         b"[" * 200_000,
         b'{"a":' * 100_000,
         b'{"a":' + b"9" * 100_000 + b"}",
+        b'{"a":1e999}',
+        b'{"a":-1e400}',
+        b'{"a":' + b"[" * 100 + b"]" * 100 + b"}",
+        b'{"a":' + b'{"b":' * 300 + b"1" + b"}" * 300 + b"}",
     ],
     ids=lambda text: repr(text[:12]) + str(len(text)),
 )
@@ -115,9 +119,14 @@ def test_what_is_no_json_object_is_a_wire_error(text: bytes) -> None:
         parse([struct.pack(">II", len(text), 0) + text])
 
 
-@pytest.mark.parametrize(
-    "number", ["1e999", "1e-999", "123456789012345678901234567890", "-0", "1e308"]
-)
+def test_many_lists_that_are_not_deep_are_read() -> None:
+    text = b'{"a":[' + b",".join([b'[{"b":[1]}]'] * 20_000) + b"]}"
+    [(message, _)] = parse([struct.pack(">II", len(text), 0) + text])
+    assert isinstance(message["a"], list)
+    assert len(message["a"]) == 20_000
+
+
+@pytest.mark.parametrize("number", ["1e-999", "123456789012345678901234567890", "-0", "1e308"])
 def test_odd_numbers_never_become_a_count(number: str) -> None:
     text = f'{{"n":{number}}}'.encode()
     [(message, _)] = parse([struct.pack(">II", len(text), 0) + text])
