@@ -11,6 +11,8 @@ import os
 import re
 import tempfile
 import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +41,7 @@ def set_value(path: Path, key: str, text: str) -> object:
     except tomllib.TOMLDecodeError:
         same = False
     if not same:
-        raise SettingsError(
-            f"{path} is written in a way that cannot be edited here",
-            f"write {dotted(parts)} = {_toml(value)} into it by hand",
-        )
+        raise _by_hand(path, old, parts, _toml(value))
     _replace(path, new)
     return value
 
@@ -99,23 +98,42 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What one line of a file says."""
+
+    table: tuple[str, ...]
+    """Where it stands."""
+    key: tuple[str, ...] = ()
+    """What it sets, from the top; empty: nothing."""
+    assign: re.Match[str] | None = None
+    is_header: bool = False
+
+
+def _read_lines(lines: list[str]) -> Iterator[_Line]:
+    here: tuple[str, ...] = ()
+    for line in lines:
+        if header := _HEADER.match(line):
+            here = parse_key(header["key"].strip())
+            yield _Line(here, is_header=True)
+            continue
+        assign = _ASSIGN.match(line)
+        key = _parsed(assign["key"]) if assign else ()
+        yield _Line(here, here + key if key else (), assign)
+
+
 def _edited(text: str, parts: tuple[str, ...], value: str) -> str:
     """The text with the value's line changed, or added at the end of its table."""
     lines = text.splitlines(keepends=True)
     table, name = parts[:-1], parts[-1]
-    here: tuple[str, ...] = ()
     last_of_table = None if table else -1
-    for number, line in enumerate(lines):
-        header = _HEADER.match(line)
-        if header:
-            here = parse_key(header["key"].strip())
-        assign = None if header else _ASSIGN.match(line)
-        if here == table and (header or assign):
+    for number, line in enumerate(_read_lines(lines)):
+        if line.table == table and (line.is_header or line.assign):
             last_of_table = number
-        if assign and here + _parsed(assign["key"]) == parts:
-            indent = line[: len(line) - len(line.lstrip())]
-            comment = _comment(assign["rest"])
-            lines[number] = f"{indent}{assign['key'].strip()} = {value}{comment}\n"
+        if line.assign and line.key == parts:
+            indent = lines[number][: -len(lines[number].lstrip())]
+            comment = _comment(line.assign["rest"])
+            lines[number] = f"{indent}{line.assign['key'].strip()} = {value}{comment}\n"
             return "".join(lines)
     new = f"{dotted((name,))} = {value}\n"
     if last_of_table is None:
@@ -125,6 +143,26 @@ def _edited(text: str, parts: tuple[str, ...], value: str) -> str:
         lines[last_of_table] = _closed(lines[last_of_table])
     lines.insert(last_of_table + 1, new)
     return "".join(lines)
+
+
+def _by_hand(path: Path, text: str, parts: tuple[str, ...], value: str) -> SettingsError:
+    """Why the file is not edited, and what a person is to write where."""
+    for number, line in enumerate(_read_lines(text.splitlines()), start=1):
+        size, place = len(line.key), f"{path}, line {number}: {dotted(line.key)}"
+        if line.assign and line.key == parts:
+            return SettingsError(
+                f"{place} has a value over several lines", f"write {value} there by hand"
+            )
+        if size and line.key == parts[:size] and line.assign and line.assign["rest"][:1] == "{":
+            inside = f"{dotted(parts[size:])} = {value}"
+            return SettingsError(
+                f"{place} is a table between braces, which is not edited here",
+                f"write {inside} there by hand",
+            )
+    return SettingsError(
+        f"{path} is written in a way that cannot be edited here",
+        f"write {dotted(parts)} = {value} into it by hand",
+    )
 
 
 def _parsed(key: str) -> tuple[str, ...]:

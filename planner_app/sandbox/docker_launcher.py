@@ -130,13 +130,13 @@ class DockerLauncher:
                 await asyncio.shield(self._remove(container))
                 raise
             session = GuestSession(stream, container[:12], end)
+            preparing = asyncio.ensure_future(prepare(session))
             try:
-                for ended in await asyncio.gather(
-                    self._begin(session, container), prepare(session), return_exceptions=True
-                ):
-                    if ended is not None:  # the engine's own words come first
-                        raise ended
+                await self._begin(session, container)
+                await preparing
             except BaseException:
+                preparing.cancel()
+                await asyncio.gather(preparing, return_exceptions=True)
                 await session.close()
                 raise
         return session

@@ -128,3 +128,30 @@ async def test_what_cannot_be_handed_on_is_said_and_the_step_goes_on_with_the_re
     assert "deadly is not there: its process exited with code 3" in seen
     notes = [event.data["text"] for event in world.events(state.run_id, "note.added")]
     assert "of 21 values the first 20 count" in notes
+
+
+async def test_a_sandbox_that_goes_while_a_report_is_read_is_brought_back_for_it(
+    world: World, tmp_path: Path
+) -> None:
+    once = f"""
+import os, pathlib, signal
+class Deadly:
+    def __reduce__(self):
+        once = pathlib.Path({str(tmp_path / "once")!r})
+        if not once.exists():
+            once.touch()
+            os.kill(os.getppid(), signal.SIGKILL)
+        return int, (7,)
+x = Deadly()
+"""
+    script = Script().planner(plan({"id": "a"}, {"id": "b", "deps": ["a"]}))
+    script.executor("a", code(once)).executor("a", report(values=["x"]))
+    script.executor("b", code("x")).executor("b", report())
+    state = await world.run(script.planner(answer("So.", 1)).checker(check()))
+    assert "Value: 7" in world.observation(state.run_id, 1)
+    assert [
+        event.type for event in world.events(state.run_id, "session.lost", "session.rebuilt")
+    ] == [
+        "session.lost",
+        "session.rebuilt",
+    ]

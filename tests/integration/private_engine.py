@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from docker.errors import APIError
 
 from planner_app._bundled import bundled_dir
 from planner_app.sandbox.engine_client import asked, client_of, open_client
@@ -176,7 +177,11 @@ class PrivateEngine:
         """Remove every container, as somebody else would."""
         with contextlib.closing(self.client()) as client:
             for found in client.api.containers(all=True):
-                client.api.remove_container(found["Id"], force=True)
+                try:
+                    client.api.remove_container(found["Id"], force=True)
+                except APIError as error:  # it is being removed already
+                    if error.status_code not in (404, 409):
+                        raise
 
     @contextlib.contextmanager
     def full(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from planner_app.domain.errors import EngineMissing, ImageMissing, PlannerError
+from planner_app.domain.errors import EngineMissing, ImageMissing, PlannerError, SandboxError
 from planner_app.sandbox import SandboxOptions, SessionClosed, open_launcher
 from planner_app.sandbox import engine as containers
 from planner_app.sandbox.engine_endpoint import find_endpoint
@@ -122,6 +122,26 @@ async def test_a_container_removed_from_outside_is_told_as_died_at_once(
                 await session.run("1+1")
         async with opened(launcher, Toolbox()) as session:
             await works(session)
+    finally:
+        await launcher.close()
+
+
+@pytest.mark.docker
+async def test_a_container_removed_before_its_start_is_told_without_waiting_for_its_guest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = containers.start
+
+    def removed(engine: containers.Engine, container: str) -> None:
+        containers.remove(engine, container)
+        start(engine, container)
+
+    launcher = await open_launcher("docker", SandboxOptions(home=tmp_path, pool_size=0))
+    monkeypatch.setattr(containers, "start", removed)
+    try:
+        async with asyncio.timeout(SECONDS):  # the guest itself would be waited for for minutes
+            with pytest.raises(SandboxError, match="does not start"):
+                await launcher.open(spec(), Toolbox())
     finally:
         await launcher.close()
 

@@ -63,11 +63,22 @@ def test_a_mistake_leaves_the_file_untouched(file: Path, key, value) -> None:
     assert file.read_text(encoding="utf-8") == FILE
 
 
-def test_a_file_that_cannot_be_edited_safely_is_left_alone(file: Path) -> None:
-    text = "budget = { usd = 1.5, calls = 3 }\n"
+@pytest.mark.parametrize(
+    ("text", "key", "told", "todo"),
+    [
+        ("a = 1\nbudget = { usd = 1.5 }", "budget.usd", "line 2: budget is", "write usd = 1 there"),
+        ("[teams]\nx = {}", "teams.x.sandbox.cpus", "line 2: teams.x is", "write sandbox.cpus = 1"),
+        ("[budget]\nusd = [\n]", "budget.usd", "line 2: budget.usd has", "write 1 there"),
+        ("sandbox.pids = 9", "sandbox.cpus", "cannot be edited", "write sandbox.cpus = 1 into it"),
+    ],
+)
+def test_a_file_that_cannot_be_edited_safely_is_left_alone_and_its_line_is_told(
+    file: Path, monkeypatch: pytest.MonkeyPatch, text: str, key: str, told: str, todo: str
+) -> None:
+    monkeypatch.setattr("planner_app.settings_edit.check_tree", lambda *_: None)
     file.write_text(text, encoding="utf-8")
-    with pytest.raises(SettingsError, match="by hand"):
-        set_value(file, "budget.usd", "1")
+    with pytest.raises(SettingsError, match=f"{told}.*{todo}.*by hand"):
+        set_value(file, key, "1")
     assert file.read_text(encoding="utf-8") == text
 
 
