@@ -329,6 +329,8 @@ class ModelFailed(EventData):
     usd: float | None = 0.0
     next_model: str | None = None
     """Model that takes the role over from here on; None: there is none."""
+    again: bool = False
+    """Its reply was of no use, as one that cannot be read: the model is asked once more."""
     window: int | None = None
     """Tokens that the model's context is taken for from here on, since it was too small for the
     request; None: as before."""

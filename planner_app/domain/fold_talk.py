@@ -101,7 +101,7 @@ def _model_failed(state: RunState, event: Event, data: dict[str, Any]) -> RunSta
         state = without_open(_charged(state, event, data), event)
     if (again := _asked_again(state, event, data)) is not None:
         return again
-    if data["purpose"] in BETTERS:
+    if data["purpose"] in BETTERS or data.get("again"):
         return state
     text = f"{data['role']} model {data['model']}: {data['message']}"
     if data["purpose"] == "act":

@@ -87,6 +87,10 @@ class FurtherCalls:
         facts = await self._outcomes.read(move, reply, text_sha)
         return [*facts, *self._doubts(move, purpose, facts, thinking)]
 
+    async def unusable(self, move: CallModel, why: str) -> list[EventDraft]:
+        """The facts that follow where a reply had to be cut off."""
+        return await self._outcomes.unusable(move, why)
+
     def kept(self, move: CallModel, why: str) -> list[EventDraft]:
         """The facts that a further call brought nothing better: the first reply stands."""
         doubt = self.doubt(move)

@@ -42,6 +42,7 @@ from planner_app.models.retry import Retry, complete_with_retry
 from planner_app.models.thinking import measure_switches
 
 DEADLINE_SECONDS = 600.0
+ENDLESS = "your reply went on without end and was cut off; answer anew, and keep it short"
 LONG_THOUGHTS = 10_000
 """Characters from which thoughts are measured off the event loop."""
 
@@ -91,6 +92,8 @@ class ModelCalls:
             except ModelError as error:
                 kept = self._further.kept(move, self._scrub(str(error)))
                 failed = self._failed(move, prepared, error)
+                if failed.data["again"]:
+                    kept = await self._further.unusable(move, ENDLESS)
                 await self._log.append(failed, *kept, durable=True)
                 return
             # It is paid for, so it is recorded also when the run is stopped meanwhile.
@@ -282,6 +285,8 @@ class ModelCalls:
         window = None
         if error.kind == "context_overflow" and move.purpose not in BETTERS:
             window = narrower(prepared.tokens, error.window)
+        spare = None if window else self._next_model(move, error)
+        talks = move.role != "executor" and move.purpose not in BETTERS
         return ModelFailed(
             role=move.role,
             purpose=move.purpose,
@@ -293,7 +298,8 @@ class ModelCalls:
             message=self._scrub(str(error))[:1000],
             usage=usage,
             usd=error.cost.usd if error.cost is not None else 0.0,
-            next_model=None if window else self._next_model(move, error),
+            next_model=spare,
+            again=talks and error.kind == "too_long" and spare is None,
             window=window,
         ).draft(**where(move))
 

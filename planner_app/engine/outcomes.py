@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 from planner_app.agents.checker import read_reply
@@ -46,21 +46,10 @@ from planner_app.engine.sessions import Sessions
 from planner_app.engine.tool_calls import Lane, source_draft
 from planner_app.models.data_schema import fit_data
 from planner_app.models.port import ModelReply
-from planner_app.sandbox.session import SessionClosed
 
 NOWHERE = "it does not stand in its source"
 MAX_ELSEWHERE_CHARS = 2_000_000
 """Of other sources' text in which a quote is looked for that does not stand where it should."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Left:
-    """What an attempt leaves, with its report."""
-
-    facts: list[EventDraft]
-    report: Report
-    values: dict[str, Any] = field(default_factory=dict)
-    blobs: dict[str, str] = field(default_factory=dict)
 
 
 class Outcomes:
@@ -86,7 +75,29 @@ class Outcomes:
             for d in drafts
         ]
 
+    async def unusable(self, move: CallModel, why: str) -> list[EventDraft]:
+        """The facts that follow where a reply of the planner or checker had to be cut off: as
+        from one that cannot be read, and it is asked anew as often."""
+        state = self._log.state
+        if move.purpose in {"plan", "replan"}:
+            facts = [PlanRefused(problems=[cut(why, 500)], number=state.plan_tries + 1).draft()]
+        else:
+            bad = await self._log.put_text(f"({why})")
+            facts = [self._refused(move, state, [why], bad)]
+        return [fact.model_copy(update={**where(move), "actor": move.role}) for fact in facts]
+
     # --- planner and checker -------------------------------------------------------------------
+
+    def _refused(
+        self, move: CallModel, state: RunState, problems: Sequence[str], bad: str
+    ) -> EventDraft:
+        """The fact that a text, of which `bad` is the blob, is to be put right."""
+        purpose: Any = move.purpose
+        if purpose == "correct" and state.correction is not None:
+            purpose = state.correction.purpose
+        number = (state.correction.number if state.correction else 0) + 1
+        short = [cut(problem, 500) for problem in problems[:10]]
+        return ReplyRefused(purpose=purpose, problems=short, number=number, bad=bad).draft()
 
     def _plan(self, state: RunState, reply: ModelReply) -> list[EventDraft]:
         plan, problems = read_plan(state, _whole(reply))
@@ -108,10 +119,7 @@ class Outcomes:
             data, problems = await asyncio.to_thread(fit_data, value.data, schema)
             value = value.model_copy(update={"data": data})
         if problems or value is None:
-            number = (state.correction.number if state.correction else 0) + 1
-            short = [cut(problem, 500) for problem in problems[:10]]
-            refused = ReplyRefused(purpose=purpose, problems=short, number=number, bad=text_sha)
-            return [refused.draft()]
+            return [self._refused(move, state, problems, text_sha)]
         if isinstance(value, Review):
             return [ReviewDecided(review=_bounded_review(value)).draft()]
         if isinstance(value, CheckVerdict):
@@ -220,42 +228,39 @@ class Outcomes:
         self, move: CallModel, attempt: Attempt, report: Report
     ) -> list[EventDraft]:
         """The report with what its attempt leaves: variables, files, artifacts, a source."""
-        try:
-            try:
-                left = await self._left(move, attempt, report)
-            except SessionClosed:  # it went while it was read: once more, from one brought back
-                left = await self._left(move, attempt, report)
-        except PlannerError as error:
-            lost = NoteAdded(text=f"the sandbox was lost at the report: {error}"[:500]).draft()
-            left = _Left([lost], report)
-        if report.verdict != "done":
-            return [*left.facts, self._reported(left.report, left.values, left.blobs, None)]
-        n, source = await self._computed(move, attempt, left.report, left.values)
-        return [*left.facts, *source, self._reported(left.report, left.values, left.blobs, n)]
-
-    async def _left(self, move: CallModel, attempt: Attempt, report: Report) -> _Left:
-        """Keep what an attempt leaves. Raises SandboxError, EngineMissing."""
+        facts: list[EventDraft] = []
+        values: dict[str, Any] = {}
+        blobs: dict[str, str] = {}
         key = move.step_id or ""
-        session, _ = await self._sessions.get(key, attempt.number)
-        values, blobs = await keep_values(self._log, session, report.values)
-        named = [in_workspace(name) for name in report.artifacts]
-        facts, failed = await keep_artifacts(self._log, session, named, key)
-        named = [name for name in named if name not in failed]
-        files = await session.list_files()
-        notes = []
-        if report.verdict == "done":
-            more, rest = left_files(self._log, files, key, named)
-            saved, unkept = await keep_artifacts(self._log, session, more, key)
+        try:
+            session, _ = await self._sessions.get(key, attempt.number)
+            values, blobs = await keep_values(self._log, session, report.values)
+            named = [in_workspace(name) for name in report.artifacts]
+            saved, failed = await keep_artifacts(self._log, session, named, key)
             facts += saved
-            failed |= unkept
-            notes.append(rest)
-        workspace, why = await keep_workspace(self._log, session, files, key)
-        if workspace is not None:
-            blobs["workspace"] = workspace
-        if failed:
-            notes.append(f"not kept as artifacts: {'; '.join(failed.values())}")
-        facts += [NoteAdded(text=note[:500]).draft() for note in (*notes, why) if note]
-        return _Left(facts, report.model_copy(update={"artifacts": named}), values, blobs)
+            named = [name for name in named if name not in failed]
+            report = report.model_copy(update={"artifacts": named})
+            files = await session.list_files()
+            if report.verdict == "done":
+                more, rest = left_files(self._log, files, key, named)
+                saved, unkept = await keep_artifacts(self._log, session, more, key)
+                facts += saved
+                failed |= unkept
+                facts += [NoteAdded(text=rest).draft()] if rest else []
+            if failed:
+                whys = "; ".join(failed.values())
+                facts.append(NoteAdded(text=f"not kept as artifacts: {whys}"[:500]).draft())
+            workspace, why = await keep_workspace(self._log, session, files, key)
+            facts += [NoteAdded(text=why).draft()] if why else []
+            if workspace is not None:
+                blobs["workspace"] = workspace
+        except PlannerError as error:
+            facts.append(NoteAdded(text=f"the sandbox was lost at the report: {error}").draft())
+        n = None
+        if report.verdict == "done":
+            n, source = await self._computed(move, attempt, report, values)
+            facts += source
+        return [*facts, self._reported(report, values, blobs, n)]
 
     def _reported(
         self, report: Report, values: dict[str, Any], blobs: dict[str, str], n: int | None

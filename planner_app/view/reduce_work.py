@@ -144,9 +144,14 @@ def model_failed(view: RunView, event: Event) -> RunView:
         view = _paid(view, fields.real(data, "usd"), _tokens(data), calls=1)
     message = one_line(fields.text(data, "message"))
     note = f"{fields.text(data, 'kind')}: {message}"
+    return _close(view, event, "bad", head=message[:HEAD], notes=(note + goes_on(data),))
+
+
+def goes_on(data: fields.Data) -> str:
+    """How the run goes on after a failed call, as the end of a sentence; empty: by what follows."""
     if spare := fields.text(data, "next_model"):
-        note += f"; {one_line(spare)} takes over"
-    return _close(view, event, "bad", head=message[:HEAD], notes=(note,))
+        return f"; {one_line(spare)} takes over"
+    return "; it is asked again" if data.get("again") else ""
 
 
 def action_started(view: RunView, event: Event) -> RunView:

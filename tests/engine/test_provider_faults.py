@@ -113,18 +113,6 @@ CASES: dict[str, Case] = {
     "finish_reason error": Case(
         odd("none", finish_reason="error"), "server", "broke its reply off", streamed=True
     ),
-    "the same for ever": Case(
-        odd("repeats", text="again and again and ", chunk=10), "too_long", "repeats itself",
-        retried=False, streamed=True,
-    ),
-    "10 MB": Case(
-        odd("none", text="0123456789" * 1_000_000, chunk=100_000), "too_long", "", retried=False,
-        streamed=True,
-    ),
-    "reasoning without end": Case(
-        odd("endless_reasoning", text="", reasoning="hm, well, " * 9, chunk=36), "too_long", "",
-        retried=False, streamed=True,
-    ),
 }  # fmt: skip
 
 
@@ -176,6 +164,59 @@ async def test_a_fault_that_passes_costs_the_run_a_wait_and_nothing_else(
     assert told.state.spent.calls == 2
     shown = [line for line in told.lines if "retry 1" in line]
     assert len(shown) == 1
+
+
+ENDLESS: dict[str, tuple[Reply, str]] = {
+    "the same for ever": (
+        odd("repeats", text="again and again and ", chunk=10), "repeats itself without end"
+    ),
+    "reasoning without end": (
+        odd("endless_reasoning", text="", reasoning="hm, well, " * 9, chunk=36),
+        "repeats itself without end",
+    ),
+    "10 MB": (odd("none", text="0123456789" * 1_000_000, chunk=100_000), "repeats itself"),
+    "10 MB of news": (
+        odd("none", text="".join(map(str, range(1_500_000))), chunk=100_000), "sent more than",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+async def test_a_planner_whose_reply_has_no_end_is_asked_three_times_as_after_a_plan_it_cannot_read(
+    world: World, loopback: LoopbackServer, name: str
+) -> None:
+    reply, says = ENDLESS[name]
+    loopback.serve("plans", reply)
+    told = await Served.by(world, loopback).run()
+    assert (told.state.status, told.exit_code) == ("failed", 1)
+    assert told.problem == "no valid plan after three tries"
+    failed = told.of("model.failed")
+    assert [(f["kind"], f["again"], says in f["message"]) for f in failed] == [
+        ("too_long", True, True)
+    ] * 3
+    assert all(f["usage"]["completion_tokens"] > 100 for f in failed)
+    assert told.state.spent.calls == 3
+    assert [line.endswith("; it is asked again") for line in told.lines[:1]] == [True]
+    assert [r["number"] for r in told.of("plan.refused")] == [1, 2, 3]
+    second = loopback.requests[1]["messages"]
+    assert "went on without end" in second[-1]["content"]
+    assert len(str(second)) < len(str(loopback.requests[0]["messages"])) + 1_000
+
+
+async def test_whoever_comes_out_of_a_loop_goes_on_with_the_run(
+    world: World, loopback: LoopbackServer
+) -> None:
+    endless = ENDLESS["the same for ever"][0]
+    loopback.serve("plans", endless, Reply(plan({"id": "a"}, {"id": "b"})), endless,
+                   Reply(answer("It is 42.", 1)))  # fmt: skip
+    loopback.serve(
+        "codes", Reply(code("print(6 * 7)")), Reply(report(result="It is 42."), when="4")
+    )
+    loopback.serve("judges", endless, GOOD_CHECK)
+    told = await Served.by(world, loopback).run()
+    assert (told.state.status, told.problem) == ("done", "")
+    assert [f["purpose"] for f in told.of("model.failed")] == ["plan", "answer", "check"]
+    assert [r["purpose"] for r in told.of("reply.refused")] == ["answer", "check"]
 
 
 @pytest.mark.parametrize(
