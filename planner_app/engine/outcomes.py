@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from planner_app.agents.checker import read_reply
@@ -46,10 +47,21 @@ from planner_app.engine.sessions import Sessions
 from planner_app.engine.tool_calls import Lane, source_draft
 from planner_app.models.data_schema import fit_data
 from planner_app.models.port import ModelReply
+from planner_app.sandbox.session import SessionClosed
 
 NOWHERE = "it does not stand in its source"
 MAX_ELSEWHERE_CHARS = 2_000_000
 """Of other sources' text in which a quote is looked for that does not stand where it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What an attempt leaves, with its report."""
+
+    facts: list[EventDraft]
+    report: Report
+    values: dict[str, Any] = field(default_factory=dict)
+    blobs: dict[str, str] = field(default_factory=dict)
 
 
 class Outcomes:
@@ -228,39 +240,42 @@ class Outcomes:
         self, move: CallModel, attempt: Attempt, report: Report
     ) -> list[EventDraft]:
         """The report with what its attempt leaves: variables, files, artifacts, a source."""
-        facts: list[EventDraft] = []
-        values: dict[str, Any] = {}
-        blobs: dict[str, str] = {}
-        key = move.step_id or ""
         try:
-            session, _ = await self._sessions.get(key, attempt.number)
-            values, blobs = await keep_values(self._log, session, report.values)
-            named = [in_workspace(name) for name in report.artifacts]
-            saved, failed = await keep_artifacts(self._log, session, named, key)
-            facts += saved
-            named = [name for name in named if name not in failed]
-            report = report.model_copy(update={"artifacts": named})
-            files = await session.list_files()
-            if report.verdict == "done":
-                more, rest = left_files(self._log, files, key, named)
-                saved, unkept = await keep_artifacts(self._log, session, more, key)
-                facts += saved
-                failed |= unkept
-                facts += [NoteAdded(text=rest).draft()] if rest else []
-            if failed:
-                whys = "; ".join(failed.values())
-                facts.append(NoteAdded(text=f"not kept as artifacts: {whys}"[:500]).draft())
-            workspace, why = await keep_workspace(self._log, session, files, key)
-            facts += [NoteAdded(text=why).draft()] if why else []
-            if workspace is not None:
-                blobs["workspace"] = workspace
+            try:
+                left = await self._left(move, attempt, report)
+            except SessionClosed:  # it went while it was read: once more, from one brought back
+                left = await self._left(move, attempt, report)
         except PlannerError as error:
-            facts.append(NoteAdded(text=f"the sandbox was lost at the report: {error}").draft())
-        n = None
+            lost = NoteAdded(text=f"the sandbox was lost at the report: {error}"[:500]).draft()
+            left = _Left([lost], report)
+        if report.verdict != "done":
+            return [*left.facts, self._reported(left.report, left.values, left.blobs, None)]
+        n, source = await self._computed(move, attempt, left.report, left.values)
+        return [*left.facts, *source, self._reported(left.report, left.values, left.blobs, n)]
+
+    async def _left(self, move: CallModel, attempt: Attempt, report: Report) -> _Left:
+        """Keep what an attempt leaves. Raises SandboxError, EngineMissing."""
+        key = move.step_id or ""
+        session, _ = await self._sessions.get(key, attempt.number)
+        values, blobs = await keep_values(self._log, session, report.values)
+        named = [in_workspace(name) for name in report.artifacts]
+        facts, failed = await keep_artifacts(self._log, session, named, key)
+        named = [name for name in named if name not in failed]
+        files = await session.list_files()
+        notes = []
         if report.verdict == "done":
-            n, source = await self._computed(move, attempt, report, values)
-            facts += source
-        return [*facts, self._reported(report, values, blobs, n)]
+            more, rest = left_files(self._log, files, key, named)
+            saved, unkept = await keep_artifacts(self._log, session, more, key)
+            facts += saved
+            failed |= unkept
+            notes.append(rest)
+        workspace, why = await keep_workspace(self._log, session, files, key)
+        if workspace is not None:
+            blobs["workspace"] = workspace
+        if failed:
+            notes.append(f"not kept as artifacts: {'; '.join(failed.values())}")
+        facts += [NoteAdded(text=note[:500]).draft() for note in (*notes, why) if note]
+        return _Left(facts, report.model_copy(update={"artifacts": named}), values, blobs)
 
     def _reported(
         self, report: Report, values: dict[str, Any], blobs: dict[str, str], n: int | None
