@@ -136,11 +136,7 @@ class Inbox(LinesView):
         place = max(0, min(place, len(self.rows) - 1))
         self._chosen = self.rows[place].run_id
         own = self._own_lines(place)
-        top, height = self.scroll_offset.y, max(1, self.size.height)
-        if own.start < top:
-            self.scroll_to(y=own.start, animate=False, immediate=True)
-        elif own.stop > top + height:
-            self.scroll_to(y=own.stop - height, animate=False, immediate=True)
+        self.bring_into_sight(own.start, own.stop)
         self.refresh()
 
     def choose_run(self, run_id: str) -> None:

@@ -60,6 +60,15 @@ class LinesView(ScrollView, can_focus=True):
         """Cells for a line: the same with and without a scrollbar. 0 before the first layout."""
         return self.scrollable_content_region.width
 
+    def bring_into_sight(self, start: int, end: int) -> None:
+        """Scrolls no further than shows the lines from `start` to `end` (not included), or the
+        first of them where there are too many."""
+        top, height = self.scroll_offset.y, max(1, self.size.height)
+        if start < top:
+            self.scroll_to(y=start, animate=False, immediate=True)
+        elif end > top + height:
+            self.scroll_to(y=min(start, end - height), animate=False, immediate=True)
+
     def resized(self) -> None:
         """To be called when the number of lines changed."""
         size = Size(1, self.line_count)  # lines fit the pane: there is nothing to scroll sideways

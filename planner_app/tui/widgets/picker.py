@@ -73,11 +73,7 @@ class Picker(LinesView):
         last = self._owners[-1] if self._owners else 0
         self.cursor = max(0, min(self.cursor + by, last))
         own = self.filled_lines()
-        top, height = self.scroll_offset.y, max(1, self.size.height)
-        if own.start < top:
-            self.scroll_to(y=own.start, animate=False, immediate=True)
-        elif own.stop > top + height:
-            self.scroll_to(y=own.stop - height, animate=False, immediate=True)
+        self.bring_into_sight(own.start, own.stop)
         self.refresh()
 
     def action_pick(self) -> None:

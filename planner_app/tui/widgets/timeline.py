@@ -275,12 +275,7 @@ class Timeline(LinesView):
         if not self._blocks:
             return
         self.cursor = max(0, min(place, len(self._blocks) - 1))
-        start, end = self._starts[self.cursor], self._starts[self.cursor + 1]
-        top, height = self.scroll_offset.y, max(1, self.size.height)
-        if start < top:
-            self.scroll_to(y=start, animate=False, immediate=True)
-        elif end > top + height:
-            self.scroll_to(y=min(start, end - height), animate=False, immediate=True)
+        self.bring_into_sight(self._starts[self.cursor], self._starts[self.cursor + 1])
         self.refresh()
 
     def action_next(self, by: int) -> None:
