@@ -57,7 +57,6 @@ def created(view: RunView, event: Event) -> RunView:
         models=tuple((one_line(role), one_line(str(models[role]))) for role in ordered),
         sandbox=fields.text(data, "sandbox") or "docker",
         net=one_line(fields.text(data, "net")),
-        budget_usd=fields.real(fields.table(data, "budget"), "usd"),
         parent_run_id=fields.text(data, "parent_run_id") or None,
         created_at=event.at,
     )

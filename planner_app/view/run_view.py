@@ -182,7 +182,6 @@ class RunView:
     """(role, model name), planner first."""
     sandbox: str = "docker"
     net: str = "open"
-    budget_usd: float | None = None
     parent_run_id: str | None = None
 
     phase: str = "queued"
