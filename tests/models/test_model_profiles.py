@@ -57,11 +57,13 @@ FAMILIES = {
     "qwq": "ollama/qwq groq/qwen-qwq-32b hosted_vllm/Qwen/QwQ-32B-Preview dashscope/qwq-plus",
     "qwen3": "ollama_chat/qwen3:8b hosted_vllm/Qwen/Qwen3-32B dashscope/qwen3-max",
     "qwen3-thinking": """lm_studio/qwen/qwen3-4b-thinking-2507
-        ollama_chat/qwen3:30b-a3b-thinking-2507-q4_K_M""",
+        ollama_chat/qwen3:30b-a3b-thinking-2507-q4_K_M cerebras/qwen-3-235b-a22b-thinking-2507
+        hosted_vllm/Qwen/Qwen3-Next-80B-A3B-Thinking""",
     "qwen3-instruct": """hosted_vllm/Qwen/Qwen3-235B-A22B-Instruct-2507
         ollama_chat/qwen3:30b-a3b-instruct-2507-q4_K_M""",
     "qwen3-coder": """Qwen3-Coder together_ai/Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8
-        dashscope/qwen3-coder-plus ollama/qwen2.5-coder""",
+        dashscope/qwen3-coder-plus ollama/qwen2.5-coder cerebras/qwen-3-coder-480b
+        bedrock/qwen.qwen3-coder-480b-a35b-v1:0 openrouter/qwen/qwen3-coder:free""",
     "o-series": """o3 openai/o3 o4-mini o3-mini-2025-01-31 azure/o3-mini azure/o_series/mine
         openrouter/openai/o4-mini-high github/o3-mini""",
     "o1-mini and o1-preview": "o1-mini openai/o1-preview",
@@ -74,7 +76,9 @@ FAMILIES = {
         openrouter/anthropic/claude-opus-4.6 claude-sonnet-5 anthropic/claude-opus-4-10""",
     "claude-4.5": """claude-opus-4-5 claude-sonnet-4-20250514 claude-opus-4-1-20250805
         bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0 vertex_ai/claude-sonnet-4@20250514
-        vertex_ai/claude-sonnet-4-5@20250929 openrouter/anthropic/claude-opus-4 claude-opus-4-0""",
+        vertex_ai/claude-sonnet-4-5@20250929 openrouter/anthropic/claude-opus-4 claude-opus-4-0
+        snowflake/claude-4-sonnet databricks/databricks-claude-sonnet-4
+        bedrock/converse/global.anthropic.claude-sonnet-4-5-20250929-v1:0""",
     "claude-3.7": "openrouter/anthropic/claude-3.7-sonnet:thinking claude-3-7-sonnet-20250219",
     "claude-3.5 and before": "bedrock/anthropic.claude-3-5-sonnet-20240620-v1:0 claude-3-haiku-x",
     "gemini-3": "gemini/gemini-3-pro-preview vertex_ai/gemini-3-flash gemini/gemini-flash-latest",
@@ -83,11 +87,20 @@ FAMILIES = {
     "gpt-oss": """groq/openai/gpt-oss-120b ollama_chat/gpt-oss:20b bedrock/openai.gpt-oss-120b-1:0
         openrouter/openai/gpt-oss-120b:free""",
     "code": """deepseek/deepseek-chat mistral/devstral mistral/codestral-latest codellama
-        moonshot/kimi-k2-0905-preview openrouter/deepseek/deepseek-v3.2-exp""",
+        moonshot/kimi-k2-0905-preview openrouter/deepseek/deepseek-v3.2-exp bedrock/deepseek.v3-v1:0
+        fireworks_ai/accounts/fireworks/models/deepseek-v3p1 groq/moonshotai/kimi-k2-instruct""",
+    "llama and other plain instruct models": """ollama_chat/mistral ollama_chat/phi4:14b
+        openrouter/google/gemma-3-27b-it:free vertex_ai/meta/llama-4-maverick-17b-maas
+        cohere_chat/command-a-03-2025 ollama_chat/mistral-nemo:12b mistral/mistral-medium-2508""",
+    "other thinkers": """ollama_chat/phi4-reasoning:plus azure_ai/Phi-4-reasoning
+        cohere/command-a-reasoning-08-2025 perplexity/sonar-reasoning-pro ollama_chat/cogito:14b
+        openrouter/nvidia/llama-3.3-nemotron-super-49b-v1 volcengine/doubao-seed-1-6-thinking
+        openrouter/qwen/qwen-plus-2025-07-28:thinking""",
     "grok": "xai/grok-4 xai/grok-3-mini openrouter/x-ai/grok-4",
     "grok-code": "xai/grok-code-fast-1",
     "grok-instruct": "xai/grok-4-fast-non-reasoning xai/grok-3",
     "kimi, glm and other thinkers with a field": "moonshot/kimi-k2-thinking zai/glm-4.6",
+    "magistral": "mistral/magistral-medium-latest ollama_chat/magistral:24b",
     "unknown": "openai/octo-o1 vicuna/minigpt-4 hosted_vllm/my-own",
 }  # fmt: skip
 """Names as people type them."""
