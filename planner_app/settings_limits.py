@@ -115,6 +115,8 @@ def _checked(name: str, value: object) -> float:
     try:
         return read_limit(name, value)
     except ValueError as error:
+        if name not in RULES:
+            raise BadInput(*str(error).split("; ", 1)) from None
         shown = f"the sandbox limit {name[:60]} cannot be {str(value)[:60]!r}"
         raise BadInput(shown, str(error).removeprefix(f"{name}: ")) from None
 

@@ -49,8 +49,7 @@ def execute_actions(args: argparse.Namespace, context: Context) -> int:
     typed = read_limit_flags(args.limit)
     if args.timeout is not None:
         typed |= read_limit_flags([f"action_seconds={args.timeout}"])
-    if args.team is not None and args.team not in settings.teams:
-        raise BadInput(f"there is no team {args.team[:40]!r}", "see: planner config show")
+    settings.choice()  # raises when there is no such team
     limits = Limits.parse(settings.limits(settings.team, typed))
     if not args.actions:
         raise BadInput("there is nothing to run", "name a FILE, `-` for stdin, or -c CODE")

@@ -42,7 +42,8 @@ class Parser(argparse.ArgumentParser):
         left = iter(words)
         for word in left:
             if word in taking and (value := next(left, None)) is not None:
-                yield f"{word}={value}" if word.startswith("--") else f"{word}{value}"
+                joined = f"{word}={value}" if word.startswith("--") else f"{word}{value}"
+                yield from [joined] if value else [word, value]
             elif word == "-" or not word.startswith("-"):
                 yield f"{self.word_flag}={word}"
             else:

@@ -81,9 +81,11 @@ def test_what_loses_the_variables_says_so_and_the_next_action_runs(planner, file
 
 def test_code_over_a_sessions_bound_is_an_observation(planner, folder: Path) -> None:
     (folder / "long.py").write_text("x = 1\n" * 900_000, encoding="utf-8")
-    done = planner("sandbox", "exec", "long.py", "-c", "1+1", *LOCAL, "--json")
-    long, short = _observations(done)
+    codes = ("long.py", "-c", "", "-c", "1+1")
+    done = planner("sandbox", "exec", *codes, *LOCAL, "--team", "default", "--json")
+    long, nothing, short = _observations(done)
     assert (long["error"]["name"], short["value"]) == ("ActionTooLong", "2")
+    assert (nothing["status"], nothing["value"]) == ("ok", None)
 
 
 @pytest.mark.parametrize(
