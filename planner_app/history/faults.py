@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,6 +77,8 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _name(cause: BaseException) -> str:
+    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "SQLITE_FULL"
     return getattr(cause, "sqlite_errorname", None) or ""
 
 

@@ -24,6 +24,7 @@ from planner_app.domain.errors import HistoryError
 from planner_app.domain.ids import new_id
 from planner_app.history import ENDED, History
 from planner_app.history.columns import COMMAND, RUN, WORKER
+from planner_app.history.faults import history_error
 from planner_app.history.times import from_us, now_us
 from planner_app.queue import clock
 from planner_app.queue.locks import HeldLock, is_free
@@ -61,9 +62,13 @@ class Membership:
     def _join(self) -> None:
         worker_id = new_id("w")
         # The lock comes before the row: a row whose lock is free is a dead worker's.
-        lock = HeldLock.take(lock_path(self._history, worker_id))
+        path = lock_path(self._history, worker_id)
+        try:
+            lock = HeldLock.take(path, _KEYS + " ".join(keys_in_environment(os.environ)))
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise history_error(error, str(self._history.path)) from error
         assert lock is not None, "the name is new, so nobody else can hold its lock"
-        lock.write(_KEYS + " ".join(keys_in_environment(os.environ)))
         row = {
             "id": worker_id,
             "kind": self._kind,

@@ -20,12 +20,16 @@ class HeldLock:
         self.fd = fd
 
     @classmethod
-    def take(cls, path: Path) -> HeldLock | None:
-        """Takes the lock, making its file (0600) and folder (0700); None when another holds it."""
+    def take(cls, path: Path, text: str = "") -> HeldLock | None:
+        """Takes the lock, making its file (0600) and folder (0700); None when another holds it.
+
+        The text is what whoever looks at the file may read while it is held.
+        """
         path.parent.mkdir(mode=0o700, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.pwrite(fd, text.encode(), 0)
         except BlockingIOError:
             os.close(fd)
             return None
@@ -33,10 +37,6 @@ class HeldLock:
             os.close(fd)
             raise
         return cls(path, fd)
-
-    def write(self, text: str) -> None:
-        """What whoever looks at the file may read while it is held."""
-        os.pwrite(self.fd, text.encode(), 0)
 
     def close(self, *, remove: bool = False) -> None:
         """Lets go; `remove` takes the file away first, while nobody else can hold it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from planner_app.domain.catalogue import NoteAdded
-from planner_app.domain.errors import FenceLost
+from planner_app.domain.errors import FenceLost, HistoryError
 from planner_app.domain.summary import RunSummary
 from planner_app.history import History
 from planner_app.queue import Lease, Queue, Submission, clock
@@ -208,3 +209,15 @@ def test_runs_are_claimed_in_the_order_of_submission_but_for_those_skipped(
     assert [lease.run_id for lease in claimed if lease] == runs[1:]
     (info,) = queue.workers()
     assert set(info.runs) == set(runs[1:])
+
+
+def test_a_disk_without_room_for_a_workers_lock_is_told_and_leaves_nothing(
+    queue: Queue, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("planner_app.queue.locks.os.pwrite", full)
+    with pytest.raises(HistoryError, match="the disk is full"):
+        queue.join("run")
+    assert list((history.folder / "workers").iterdir()) == []
