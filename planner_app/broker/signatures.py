@@ -27,8 +27,6 @@ class Parameter:
     """As written."""
     annotation: str
     """As written."""
-    keyword_only: bool
-    """Whether it stands behind `*`."""
     default: object
     """A literal, or REQUIRED. For functions that run in the guest always REQUIRED: unused."""
 
@@ -160,15 +158,13 @@ def _parameters(
     positional = [*args.posonlyargs, *args.args]
     defaults: list[ast.expr | None] = [None] * (len(positional) - len(args.defaults))
     defaults += args.defaults
-    rows = [(arg, default, False) for arg, default in zip(positional, defaults, strict=True)]
-    rows += [
-        (arg, default, True) for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True)
-    ]
+    rows = [*zip(positional, defaults, strict=True)]
+    rows += zip(args.kwonlyargs, args.kw_defaults, strict=True)
     return tuple(_parameter(*row, at=at, literal_default=literal_defaults) for row in rows)
 
 
 def _parameter(
-    arg: ast.arg, default: ast.expr | None, keyword_only: bool, *, at: str, literal_default: bool
+    arg: ast.arg, default: ast.expr | None, *, at: str, literal_default: bool
 ) -> Parameter:
     if arg.annotation is None:
         raise BadInput(f"{at}: parameter {arg.arg} has no annotation", "write its type")
@@ -180,7 +176,7 @@ def _parameter(
             raise BadInput(f"{at}: the default of {arg.arg} is not a literal") from None
     if literal_default:
         annotation_type(arg.annotation, at)
-    return Parameter(arg.arg, ast.unparse(arg.annotation), keyword_only, value)
+    return Parameter(arg.arg, ast.unparse(arg.annotation), value)
 
 
 _PLAIN: Mapping[str, Any] = {
