@@ -15,6 +15,7 @@ from planner_app.agents.turn import (
     section,
     source_list,
 )
+from planner_app.domain.citations import cut_quote
 from planner_app.domain.fences import MARK, fence_untrusted, unfenced
 from planner_app.domain.plan import MAX_QUOTE_CHARS, MAX_RESULT_CHARS, Report
 from planner_app.domain.sizes import cut, json_bytes
@@ -212,10 +213,10 @@ def _bounded(report: Report) -> Report:
 
     By bytes as well, since its events must hold it in any script.
     """
-    quotes = [e.quote[:MAX_QUOTE_CHARS] for e in report.evidence[:20]]
+    quotes = [cut_quote(e.quote, MAX_QUOTE_CHARS) for e in report.evidence[:20]]
     share = EVIDENCE_BYTES // max(1, len(quotes))
     if sum(map(json_bytes, quotes)) > EVIDENCE_BYTES:
-        quotes = [cut(quote, share) for quote in quotes]
+        quotes = [cut_quote(quote, len(cut(quote, share))) for quote in quotes]
     evidence = [
         e.model_copy(update={"quote": quote})
         for e, quote in zip(report.evidence, quotes, strict=False)

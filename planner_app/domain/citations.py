@@ -86,6 +86,19 @@ def is_too_short(quote: str) -> bool:
     return _weight(quote) < MIN_WEIGHT
 
 
+def cut_quote(quote: str, most: int) -> str:
+    """The first characters of a quote, at most so many, that end with a whole word or number:
+    what ends within one stands nowhere."""
+    end = most
+    while 0 < end < len(quote) and _tight(quote[end - 1]) and _tight(quote[end]):
+        end -= 1
+    return quote[: end or most]
+
+
+def _tight(char: str) -> bool:
+    return _wordy(char) or char in ".,-"
+
+
 def _weight(text: str) -> int:
     return sum(1 if _wordy(char) else 2 for char in text if char.isalnum())
 
@@ -93,13 +106,15 @@ def _weight(text: str) -> int:
 def _forms_of(quote: str) -> Iterator[str]:
     """The quote in normal form, then without the quotation marks or dots wrapped around it.
 
-    Then without the mark that ends it, and with its first letter in the other case: who quotes
-    the middle of a sentence may end it with a stop and begin it with a capital.
+    Then without the mark that ends it and a dash before it, and with its first letter in the
+    other case: who quotes the middle of a sentence may end it with a stop and begin it with a
+    capital.
     """
     whole = _Normalised(quote).text.strip()
     bare = whole.strip("\"' ").removeprefix("...").removesuffix("...").strip()
     forms = [whole, bare]
-    bare = bare.rstrip(".,;:\u3002")
+    bare = bare.rstrip(".,;:\u3002-")
+    bare = bare[1:] if bare[:1] == "-" and bare[1:2].isalpha() else bare
     forms.append(bare)
     if bare[:1].isupper() and bare[1:2].islower() and " " in bare:
         forms.append(bare[0].lower() + bare[1:])
@@ -144,6 +159,7 @@ _SPECIAL = re.compile(
     re.VERBOSE,
 )
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_LONG_DASH = re.compile("[\u2012-\u2015]|--")
 _SINGLE_QUOTES = "\u2018\u2019\u201a\u201b\u2032\u2039\u203a\u00b4\u02bc\uff07`"
 _DOUBLE_QUOTES = "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb\u300c\u300d\u300e\u300f\uff02"
 _FIXED = {ord(char): "'" for char in _SINGLE_QUOTES} | {ord(char): '"' for char in _DOUBLE_QUOTES}
@@ -165,6 +181,7 @@ class _Normalised:
         self._ends: list[int] = []  # the place in the original just after it
         self._exact: list[bool] = []  # whether the piece is copied letter by letter
         self._length = 0
+        self._seams: set[int] = set()  # places where a dash stood between two words
         self._last = ""
         self._build()
         self.text = "".join(self._pieces)
@@ -253,7 +270,7 @@ class _Normalised:
         """One dash for every kind and length; none where it splits a word.
 
         Spaces around a dash are dropped, and so is a dash between letters: pages break words at
-        line ends, and a quote has them whole.
+        line ends, and a quote has them whole. What a dash parts may be quoted by itself.
         """
         spot, start, end = found.group(), found.start(), found.end()
         drawn = _INVISIBLE.sub("", spot)
@@ -261,9 +278,13 @@ class _Normalised:
             if drawn and (spot[0].isspace() or "\n" not in drawn):
                 self._space(start, end)
             return
+        parts = spot[0].isspace() or self._last == " " or _LONG_DASH.search(drawn)
         if self._last == " ":
             self._drop_space()
-        if not (self._last.isalpha() and self.original[end : end + 1].isalpha()):
+        if self._last.isalpha() and self.original[end : end + 1].isalpha():
+            if parts:
+                self._seams.add(self._length)
+        else:
             inner = start + len(spot) - len(spot.lstrip())
             self._put("-", inner, start + len(spot.rstrip()))
 
@@ -338,8 +359,9 @@ class _Normalised:
         before, after = text[max(0, start - 2) : start], text[end : end + 2]
         if after and unicodedata.combining(after[0]):
             return True
-        if _joined(before[-1:], text[start]) or _joined(text[end - 1], after[:1]):
-            return True
+        for left, at in ((before[-1:], start), (text[end - 1], end)):
+            if at not in self._seams and _joined(left, text[at : at + 1]):
+                return True
         if text[start].isdigit():
             if before[-1:] in (".", ",") and before[:-1].isdigit():
                 return True

@@ -29,11 +29,11 @@ from planner_app.domain.catalogue import (
     TurnRefused,
     TurnTaken,
 )
-from planner_app.domain.citations import find_quote, is_too_short
+from planner_app.domain.citations import MAX_QUOTE, find_quote, is_too_short
 from planner_app.domain.errors import PlannerError
 from planner_app.domain.events import EventDraft
 from planner_app.domain.move_types import CallModel, where
-from planner_app.domain.plan import Answer, CheckVerdict, Evidence, Report, Review
+from planner_app.domain.plan import Answer, CheckVerdict, Claim, Evidence, Report, Review
 from planner_app.domain.sizes import cut
 from planner_app.domain.state import Attempt, RunState
 from planner_app.engine.handover import (
@@ -149,16 +149,17 @@ class Outcomes:
         whole = answer.model_dump_json().encode("utf-8", "replace")
         sha = (await self._log.put(whole))[0]
         number = self._log.state.answer_number + 1
-        answer = fitted(answer)
-        facts = [AnswerDrafted(answer=answer, number=number).draft(blobs={"answer": sha})]
-        if checks := await asyncio.to_thread(self._claim_checks, answer):
+        short = fitted(answer)
+        facts = [AnswerDrafted(answer=short, number=number).draft(blobs={"answer": sha})]
+        claims = answer.claims[: len(short.claims)]
+        if checks := await asyncio.to_thread(self._claim_checks, claims):
             facts.append(ClaimsChecked(number=number, checks=checks).draft())
         return facts
 
-    def _claim_checks(self, answer: Answer) -> list[dict[str, Any]]:
-        """Where each claim's quote stands: in any of the sources that it cites."""
+    def _claim_checks(self, claims: list[Claim]) -> list[dict[str, Any]]:
+        """Where each claim's quote stands, whole: in any of the sources that it cites."""
         checks = []
-        for index, claim in enumerate(answer.claims):
+        for index, claim in enumerate(claims):
             if not claim.quote.strip() or not claim.source_ids:
                 continue
             found = [
@@ -220,6 +221,8 @@ class Outcomes:
             return check | {"found": True, "reason": "no quote to look up"}
         if is_too_short(piece.quote):
             return check | {"reason": "the quote is too short to show anything"}
+        if len(piece.quote) > MAX_QUOTE:
+            return check | {"reason": f"the quote has over {MAX_QUOTE:,} characters"}
         match = find_quote(self._around.source_text(piece.source_id), piece.quote)
         if match is None:
             return check | {"reason": NOWHERE}

@@ -7,6 +7,7 @@ import pytest
 from planner_app.agents.executor import Reported, read_executor
 from planner_app.domain.answers import fitted_report
 from planner_app.domain.catalogue import EvidenceChecked, StepReported
+from planner_app.domain.citations import find_quote
 from planner_app.domain.state import Attempt
 from tests.domain.story import Story
 
@@ -41,3 +42,13 @@ def test_the_longest_report_fits_into_its_events(letter: str) -> None:
     EvidenceChecked(checks=checks, unsupported=20).draft()
     assert values.keys() == handed.keys()
     assert report.result.startswith(letter * 400)
+
+
+@pytest.mark.parametrize("pieces", [1, 20])
+def test_quotes_that_are_cut_still_stand_in_their_source(pieces: int) -> None:
+    page = "The tower is three hundred and thirty metres tall in all, or 1,082.68 feet. " * 9
+    evidence = [{"source_id": 1, "quote": page[n : n + 600]} for n in [0] * pieces]
+    said = {"verdict": "done", "result": "so", "evidence": evidence}
+    read = read_executor(f"```report\n{json.dumps(said)}\n```", "stop", attempt())
+    assert isinstance(read, Reported)
+    assert all(find_quote(page, piece.quote) for piece in read.report.evidence)

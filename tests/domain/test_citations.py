@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from planner_app.domain.citations import (
     MAX_QUOTE,
     cited_ids,
+    cut_quote,
     find_quote,
     is_too_short,
     unknown_ids,
@@ -61,6 +62,10 @@ from planner_app.domain.citations import (
         ("is 330 m<sup>[\\[12\\]](https://x.org#c1)</sup> tall", "is 330 m[12] tall", None),
         ("10<sup>2</sup> km of CO<sub>2</sub>", "10\u00b2 km of CO2", None),
         ("CO\u2082 and 10\u00b2\u00b3", "CO2 and 10<sup>23</sup>", None),
+        # What a dash parts may be quoted by itself.
+        ("The tower \u2014 the tallest \u2014 was built", "the tallest", "the tallest"),
+        ("The tower\u2014the tallest\u2014was built", "was built", "was built"),
+        ("The tower - the tallest - was built", "\u2013 the tallest \u2013", "the tallest"),
         # Markdown's own marks.
         ("a snake\\_case \\*word\\* in 2\\*3", "a snake_case *word* in 2*3", None),
         ("see [the act](https://x.org 'of 1990\")') now", "see the act", None),
@@ -96,6 +101,9 @@ def test_a_faithful_quote_is_found_as_it_stands(
         ("fell to -5 %", "5 %"),
         ("fell to \u22125 %", "5 %"),
         ("unhappy people", "happy people"),
+        ("un-happy people", "happy people"),
+        ("un-\nhappy people", "happy people"),
+        ("fell to 5 %", "-5 %"),
         ("The Cat", "the cat"),
         ("area of 10\u00b2 km", "102 km"),
         ("area of 10\u00b2 km", "10"),
@@ -201,6 +209,17 @@ def test_a_word_that_the_text_does_not_hold_is_never_found(text: str, word: str)
 )
 def test_cited_numbers_are_read_from_markers(text: str, numbers: list[int]) -> None:
     assert cited_ids(text) == numbers
+
+
+spoken_words = st.sampled_from(["tower", "330", "1,234.5", "\u5854\u9ad8", "it's", "-"])
+
+
+@given(st.lists(spoken_words, min_size=9))
+def test_what_is_left_of_a_long_quote_still_stands_in_its_page(spoken: list[str]) -> None:
+    page = " ".join(spoken)
+    for most in range(10, len(page) + 1):
+        assert len(cut_quote(page, most)) <= most
+        assert find_quote(page, cut_quote(page, most)) is not None or "tower" not in page[:most]
 
 
 @pytest.mark.parametrize("quote", ["", "a", "42", "5 %", "...", "\u4eac"])
