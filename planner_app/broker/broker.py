@@ -87,8 +87,8 @@ class Broker:
         except ToolProblem:
             raise
         except TimeoutError:
-            seconds = f"{function.timeout:.0f} s"
-            raise ToolFailed("timeout", f"{name} took longer than {seconds}", True) from None
+            why = f"{name} took longer than {function.timeout:.0f} s"
+            raise ToolFailed("timeout", why, retryable=True) from None
         except PlannerError as error:  # the run's own: a sandbox that is gone, a full disk
             raise ToolFailed("internal", f"{name} could not finish: {error}"[:600]) from error
         except Exception as error:

@@ -97,13 +97,11 @@ class WebFetcher:
                     raise _status_error(address, response)
                 return await self._body(address, response, max_bytes)
         except (TimeoutError, httpcore.TimeoutException):
-            limit = self._limits.total_s
-            raise ToolFailed(
-                "timeout", f"{address.host} did not answer in time ({limit:.0f} s in all)", True
-            ) from None
+            why = f"{address.host} did not answer in time ({self._limits.total_s:.0f} s in all)"
+            raise ToolFailed("timeout", why, retryable=True) from None
         except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError, OSError) as error:
-            reason = str(error) or type(error).__name__
-            raise ToolFailed("network", f"cannot fetch {address}: {reason}", True) from error
+            why = f"cannot fetch {address}: {str(error) or type(error).__name__}"
+            raise ToolFailed("network", why, retryable=True) from error
 
     @asynccontextmanager
     async def _response(self, address: WebAddress) -> AsyncIterator[httpcore.Response]:
@@ -166,7 +164,8 @@ def _status_error(address: WebAddress, response: httpcore.Response) -> ToolFaile
         phrase = "no standard status"
     wait = _header(response, b"retry-after")
     hint = f"it asks to wait {wait[:40]}" if wait else ""
-    return ToolFailed("http", f"{address} answered {status} {phrase}", status in _RETRYABLE, hint)
+    why = f"{address} answered {status} {phrase}"
+    return ToolFailed("http", why, hint, retryable=status in _RETRYABLE)
 
 
 def _header(response: httpcore.Response, name: bytes) -> str:

@@ -133,7 +133,7 @@ class CallContext(Protocol):
 class ToolProblem(PlannerError):
     """A call that gave no value; the model reads the message and may act on it."""
 
-    def __init__(self, kind: str, message: str, hint: str, retryable: bool) -> None:
+    def __init__(self, kind: str, message: str, hint: str, *, retryable: bool) -> None:
         super().__init__(message, hint)
         self.kind = kind
         """A short constant word for records and tests."""
@@ -154,9 +154,9 @@ class ToolFailed(ToolProblem):
     """The call was made, and did not work out."""
 
     def __init__(
-        self, kind: FailureKind, message: str, retryable: bool = False, hint: str = ""
+        self, kind: FailureKind, message: str, hint: str = "", *, retryable: bool = False
     ) -> None:
-        super().__init__(kind, message, hint, retryable)
+        super().__init__(kind, message, hint, retryable=retryable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,11 +48,10 @@ class SearxngSearch:
             found = _Results.model_validate_json(page.content)
         except ToolFailed as error:
             hint = "enable the json format in its settings" if "403" in error.message else ""
-            raise ToolFailed("search", f"SearXNG: {error.message}", True, hint) from error
+            raise ToolFailed("search", f"SearXNG: {error.message}", hint, retryable=True) from error
         except ValidationError:
-            raise ToolFailed(
-                "search", f"SearXNG at {self._url} did not answer with JSON", True
-            ) from None
+            why = f"SearXNG at {self._url} did not answer with JSON"
+            raise ToolFailed("search", why, retryable=True) from None
         hits = tuple(
             hit_of(result.title, result.url, result.content or "", _day(result.publishedDate))
             for result in found.results
