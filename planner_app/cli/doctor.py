@@ -12,7 +12,8 @@ def register(commands: Commands) -> None:
     """Add `doctor`."""
     parser = commands.add(
         "doctor",
-        "check python, engine, image, history, models, network and worker, with the fix for each",
+        "check python, settings, engine, image, history, models, network and worker: a line each,"
+        " with what to do",
         ["planner doctor", "planner doctor --fix"],
         examine,
     )

@@ -172,6 +172,7 @@ class Look:
 
     def known(self, name: str, roles: tuple[str, ...]) -> Known:
         """What is known of a model by its name."""
+        from planner_app.cli.preconditions import FREE
         from planner_app.cli.team import name_problem, unlisted
         from planner_app.models.price_table import withdrawal
 
@@ -191,7 +192,7 @@ class Look:
             match.why,
             key,
             spec.api_base,
-            _price_text(self._client({}).price(spec)),
+            "none" if name.startswith(FREE) else _price_text(self._client({}).price(spec)),
             _remembered_text(remembered),
             tuple(line for line in warnings if line),
             problem,

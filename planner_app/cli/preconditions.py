@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SCRIPTED = "scripted:"
 RECORDED = "recorded:"
-_FREE = (SCRIPTED, RECORDED)
+FREE = (SCRIPTED, RECORDED)
 
 
 def checked_limits(args: argparse.Namespace, settings: Settings) -> dict[str, float]:
@@ -90,7 +90,7 @@ def check_price(args: argparse.Namespace, team: Team, settings: Settings) -> Non
     named = [(r, m) for r in ROLES for m in (team.models[r], *fallbacks_of(team, r, settings))]
     for role, model in named:
         spec = ModelSpec(name=model, api_base=address_of(team, role, settings, model))
-        if not model.startswith(_FREE) and client.price(spec) is None:
+        if not model.startswith(FREE) and client.price(spec) is None:
             raise BadInput(
                 f"the price of {model} is unknown, so --max-usd cannot bind it",
                 f'add --max-tokens, or set models.prices."{model}"',
@@ -99,7 +99,7 @@ def check_price(args: argparse.Namespace, team: Team, settings: Settings) -> Non
 
 def check_first_call(team: Team, settings: Settings, text: str) -> None:
     """The budget pays for one call at least. Raises BadInput."""
-    if team.planner.startswith(_FREE):
+    if team.planner.startswith(FREE):
         return
     from planner_app.cli.model_client import open_models
     from planner_app.engine.first_call import check_budget

@@ -101,7 +101,12 @@ def run_flags(parser: Parser) -> None:
     who.add_argument("--executor", metavar="M", help="model that writes code")
     who.add_argument("--checker", metavar="M", help="model that checks the answer")
     bounds = parser.add_argument_group("what it may do")
-    bounds.add_argument("--approve", choices=APPROVE_MODES, help="when to ask you first")
+    bounds.add_argument(
+        "--approve",
+        choices=APPROVE_MODES,
+        help="when to ask you: outside, before new hosts and effects outside (the default); plan or"
+        " actions, before the plan or each action too; never, where leave counts as refused",
+    )
     bounds.add_argument("--net", metavar="open|seen|off|HOSTS", help="where tools may go")
     bounds.add_argument("--sandbox", choices=SANDBOXES, help="where code runs")
     limit_flag(bounds)
