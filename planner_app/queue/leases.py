@@ -116,14 +116,16 @@ class Membership:
         """Gives all leases back and is gone. Safe to call twice."""
         if self._lock is None:
             return
+        buried = False
         try:
             bury(self._history, self._worker_id)
+            buried = True
         finally:
-            self._drop_lock()
+            self._drop_lock(remove=buried)  # where its row stays, a free lock proves it dead
 
-    def _drop_lock(self) -> None:
+    def _drop_lock(self, *, remove: bool = True) -> None:
         if self._lock is not None:
-            self._lock.close(remove=True)
+            self._lock.close(remove=remove)
             self._lock = None
 
 

@@ -13,7 +13,7 @@ from planner_app.domain.catalogue import NoteAdded
 from planner_app.domain.errors import FenceLost, HistoryError
 from planner_app.domain.summary import RunSummary
 from planner_app.history import History
-from planner_app.queue import Lease, Queue, Submission, clock
+from planner_app.queue import Lease, Queue, Submission, clock, leases
 from planner_app.settings import Settings
 
 NOTE = [NoteAdded(text="x").draft()]
@@ -148,6 +148,20 @@ def test_leaving_gives_everything_back(queue: Queue, run_id: str) -> None:
     one.leave()
     assert queue.workers() == []
     assert queue.claim(queue.join("worker").worker_id)
+
+
+def test_who_left_while_the_history_was_locked_is_known_to_be_dead_at_once(
+    queue: Queue, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object) -> None:
+        raise HistoryError("the history is locked by another program")
+
+    one, two = queue.join("worker"), queue.join("worker")
+    assert queue.claim(one.worker_id)
+    with monkeypatch.context() as patch, pytest.raises(HistoryError, match="locked"):
+        patch.setattr(leases, "bury", locked)
+        one.leave()
+    assert queue.claim(two.worker_id) == Lease(run_id, two.worker_id, 2)
 
 
 @pytest.mark.parametrize("status", ["done", "partial", "failed", "cancelled"])
