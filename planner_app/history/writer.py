@@ -134,13 +134,14 @@ class Writer:
 
     def _patiently(self, group: list[_Job[Any]]) -> list[_Result]:
         """The transaction, tried again while the file is locked and patience lasts."""
-        ends = time.monotonic() + self._patience_s
+        began = time.monotonic()
         tell = self._on_wait
         while True:
             try:
                 return self._transaction(group)
             except OperationalError as error:
-                if not is_locked(error) or time.monotonic() > ends or self._closed:
+                waited = time.monotonic() - began
+                if not is_locked(error) or waited > self._patience_s or self._closed:
                     raise
                 tell(f"{history_error(error, self._where).message}; it is waited for")
                 tell = _say_nothing
