@@ -8,6 +8,7 @@ from planner_app.domain.catalogue import Attachment
 from planner_app.domain.errors import BadInput
 from planner_app.domain.events import Event
 from planner_app.history import ENDED, History
+from planner_app.queue.attachments import free_name
 
 _MAX_BYTES = 5_000
 _MAX_SOURCES = 25
@@ -37,22 +38,21 @@ def read_earlier(history: History, run_id: str) -> Earlier:
         )
     events = history.events(run_id)
     created = events[0]
-    attached = [
-        Attachment.model_validate(item)
+    attached = {
+        item["name"]: Attachment.model_validate(item)
         for event in events
         if event.type in ("run.created", "run.attached")
         for item in event.data["attachments"]
-    ]
-    names = {file.name for file in attached}
+    }
     for artifact in history.artifacts(run_id):
         name = f"earlier/{artifact.name}"
-        if name not in names:
-            names.add(name)
-            attached.append(Attachment(name=name, sha256=artifact.sha256, bytes=artifact.bytes))
+        if created.data["parent_run_id"] is None:  # else it is what this run went on from
+            name = free_name(name, set(attached))
+        attached[name] = Attachment(name=name, sha256=artifact.sha256, bytes=artifact.bytes)
     return Earlier(
         task_id=row.task_id,
         net=created.data["net"],
-        attachments=tuple(attached),
+        attachments=tuple(attached.values()),
         limits=created.data.get("limits", {}),
         background=_background(events, _sources(history, run_id)),
     )

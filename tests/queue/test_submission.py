@@ -493,6 +493,21 @@ def test_a_follow_up_knows_the_earlier_answer_sources_and_files(
     assert len(history.runs(task_id=done.task_id)) == 2
 
 
+def test_the_newest_version_of_an_artifact_goes_on_from_follow_up_to_follow_up(
+    queue: Queue, history: History, settings: Settings, folder: Path
+) -> None:
+    run_id = ended_run(queue, history, settings, folder)
+    for drawn in (b"blue", b"red"):
+        run_id = queue.submit(Submission("Again", follow_up_of=run_id), settings).run_id
+        sha = history.put_blob(drawn)
+        chart = ArtifactSaved(name="chart.png", bytes=len(drawn), mime="image/png", sha256=sha)
+        end(queue, history, run_id, chart)
+    done = queue.submit(Submission("And now?", follow_up_of=run_id), settings)
+    data, blobs = created(history, done.run_id)
+    assert [file.name for file in data.attachments] == ["table.csv", "earlier/chart.png"]
+    assert history.get_blob(blobs["earlier/chart.png"]) == b"red"
+
+
 def test_a_follow_up_needs_a_run_that_ended(
     queue: Queue, history: History, settings: Settings
 ) -> None:
