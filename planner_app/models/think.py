@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from planner_app.models.channels import BEGINS, Channels
 from planner_app.models.port import Delta
 
 SplitMode = Literal["auto", "assume_think", "off"]
@@ -22,18 +23,15 @@ _PAIRS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("<reasoning>", ("</reasoning>",)),
     ("[THINK]", ("[/THINK]",)),
     ("\u25c1think\u25b7", ("\u25c1/think\u25b7",)),
-    (
-        "<|channel|>analysis<|message|>",
-        (
-            "<|end|><|start|>assistant<|channel|>final<|message|>",
-            "<|start|>assistant<|channel|>final<|message|>",
-        ),
-    ),
+    ("<seed:think>", ("</seed:think>",)),
+    ("<|START_THINKING|>", ("<|END_THINKING|>",)),
 )
 _OPENERS = tuple((tag.lower(), closers) for tag, closers in _PAIRS)
+_CLOSED_TWICE = re.compile("|".join(_CLOSE_THINK))
 _PIECE = 4 * 1024
 """Characters looked at in one go: what is left of them is copied after each block."""
 _LONGEST_OPEN = max(len(tag) for tag, _ in _PAIRS)
+_OPENS = (*(tag for tag, _ in _OPENERS), *BEGINS)
 _BLANK = (
     " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
     "\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff"
@@ -79,11 +77,12 @@ class ThinkSplitter:
     """`auto`: reasoning only behind an opening tag at the start; `assume_think`: the template has
     opened it already, so all before a closing tag is reasoning; `off`: everything is text."""
 
-    __slots__ = ("_buffer", "_closers", "_lead", "_state", "closed", "opened")
+    __slots__ = ("_buffer", "_channels", "_closers", "_lead", "_state", "closed", "opened")
 
     def __init__(self, mode: SplitMode = "auto") -> None:
         self._state: Literal["start", "think", "text"] = "text" if mode == "off" else "start"
         self._buffer = ""
+        self._channels: Channels | None = None
         self._lead: list[str] = []
         # In assume_think an opening tag may come all the same; without one, these close.
         self._closers = _CLOSERS[_CLOSE_THINK] if mode == "assume_think" else None
@@ -95,10 +94,12 @@ class ThinkSplitter:
     @property
     def unclosed(self) -> bool:
         """The reply, as far as it is known, is still inside its reasoning."""
-        return self._state == "think"
+        return self._state == "think" or (self._channels is not None and not self.closed)
 
     def feed(self, chunk: str) -> list[Delta]:
         """The pieces that are certain after this chunk, in order."""
+        if self._channels is not None:
+            return self._channelled(self._channels.feed(chunk))
         if self._state == "text":
             return [Delta("text", chunk)] if chunk else []
         out: list[Delta] = []
@@ -110,6 +111,8 @@ class ThinkSplitter:
 
     def finish(self) -> list[Delta]:
         """What was held back, now that no more comes."""
+        if self._channels is not None:
+            return self._channelled(self._channels.finish())
         kind: Literal["text", "reasoning"] = "reasoning" if self._state == "think" else "text"
         rest = "".join(self._lead) + self._buffer
         self._lead, self._buffer = [], ""
@@ -118,7 +121,16 @@ class ThinkSplitter:
             self._state, kind = "think", "reasoning"
         return [Delta(kind, rest)] if rest else []
 
+    def _channelled(self, out: list[Delta]) -> list[Delta]:
+        assert self._channels is not None
+        self.closed = self._channels.answers
+        return out
+
     def _step(self, out: list[Delta]) -> bool:
+        if self._channels is not None:
+            buffer, self._buffer = self._buffer, ""
+            out.extend(self._channelled(self._channels.feed(buffer)))
+            return False
         if self._state == "start":
             return self._start()
         if self._state == "think":
@@ -136,13 +148,20 @@ class ThinkSplitter:
         if not body:
             return False
         head = body[:_LONGEST_OPEN].lower()
+        if head.startswith(BEGINS):
+            self._channels, self._lead, self.opened = Channels(), [], True
+            return True
+        if self.closed and (again := _CLOSED_TWICE.match(head)) is not None:
+            self._lead, self._buffer = [], body[again.end() :]
+            return True
         for tag, closers in _OPENERS:
             if head.startswith(tag):
                 self._lead, self._buffer = [], body[len(tag) :]
                 self._state, self._closers = "think", _CLOSERS[closers]
                 self.opened = True
                 return True
-        if len(body) < _LONGEST_OPEN and any(tag.startswith(head) for tag, _ in _OPENERS):
+        opens = (*_OPENS, *_CLOSE_THINK) if self.closed else _OPENS
+        if len(body) < _LONGEST_OPEN and any(tag.startswith(head) for tag in opens):
             return False
         self._buffer = "".join(self._lead) + body
         self._lead = []
@@ -196,8 +215,8 @@ def split_think(text: str, mode: SplitMode = "auto") -> Split:
 def without_answer_tags(text: str) -> str:
     """The inside of a text that is wholly one `<answer>` element (R1's template), else the text."""
     body = text.strip()
-    if body.startswith("<answer>") and body.endswith("</answer>"):
+    if body[:8].lower() == "<answer>" and body[-9:].lower() == "</answer>":
         inside = body[len("<answer>") : -len("</answer>")]
-        if "<answer>" not in inside:
+        if "<answer>" not in inside.lower():
             return inside.strip()
     return text

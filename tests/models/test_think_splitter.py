@@ -15,6 +15,10 @@ from planner_app.models.think import (
     without_answer_tags,
 )
 
+THINKS = "<|channel|>analysis<|message|>"
+SAYS = "<|start|>assistant<|channel|>final"
+CALLS = "<|start|>assistant<|channel|>commentary to=functions.f<|message|>c<|call|>"
+
 CASES: list[tuple[SplitMode, str, str, str]] = [
     ("auto", "<think>\na < b </thin k> <\n</think>\n\nANS <think> x", "\na < b </thin k> <\n",
      "\n\nANS <think> x"),
@@ -28,10 +32,25 @@ CASES: list[tuple[SplitMode, str, str, str]] = [
     ("auto", "[THINK]x[/THINK]y", "x", "y"),
     ("auto", "<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>y",
      "x", "y"),
+    # gpt-oss names a channel for each message; servers leave marks out, or put others in.
+    ("auto", f"<|start|>assistant{THINKS}x<|end|>\n{SAYS} <|constrain|>json<|message|>7<|return|>",
+     "x", "7"),
+    ("auto", "<|channel|>final<|message|>y <|x|> < z<|end|>", "", "y <|x|> < z"),
+    ("auto", f"{THINKS}a<|end|><|start|>assistant{THINKS}b<|end|>{CALLS}{SAYS}<|message|>y",
+     "abc", "y"),
+    ("auto", "<|channel|>analysis<|message|>x<|channel|>final<|message|>y", "x", "y"),
+    ("auto", "<|channel|>analysis<|message|>x<|end|> y", "x", "y"),
+    ("auto", "<|start|>assistant<|message|>y", "", "y"),
+    ("auto", "<|start|>assistant y", "", "y"),
+    ("auto", "<|channel|>analysis<|message|>x <|en", "x <|en", ""),
+    ("off", "<|channel|>final<|message|>y", "", "<|channel|>final<|message|>y"),
+    ("auto", "<seed:think>x</seed:think>y", "x", "y"),
     ("auto", "", "", ""),
     ("assume_think", "reason</think>ans", "reason", "ans"),
     ("assume_think", "<think>reason</think>ans", "reason", "ans"),
     ("assume_think", "reason</think>a</think>b", "reason", "a</think>b"),
+    ("assume_think", "reason</think>\n\n</think>\n\na</think>b", "reason", "\n\na</think>b"),
+    ("auto", "<think>reason</think></THINK> </th", "reason", " </th"),
     ("assume_think", "<thi", "<thi", ""),
     ("assume_think", "no end", "no end", ""),
     ("off", "<think>x</think>y", "", "<think>x</think>y"),
@@ -98,7 +117,8 @@ def test_every_way_of_cutting_in_three_gives_the_same(
         st.sampled_from(
             ["<think>", "</think>", "<thinking>", "</thinking>", "<", "</", "think", ">", " ", "\n",
              "a", "<|channel|>analysis<|message|>", "<|end|>", "[/THINK]", "[THINK]", "x<t",
-             "\ufeff", "<THINK>", "</Think>", "\u0130", "\u212a", "<thin", "k>"]
+             "\ufeff", "<THINK>", "</Think>", "\u0130", "\u212a", "<thin", "k>", "<|start|>", "<|",
+             "<|channel|>", "<|message|>", "final", "assistant", "<|constrain|>", "<|return|>"]
         ),
         max_size=14,
     ),
@@ -129,7 +149,13 @@ def test_what_cannot_become_a_tag_is_given_out_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("text", "unclosed", "tagged"),
-    [("<think>a", True, True), ("<think>a</think>", False, True), ("a", False, False)],
+    [
+        ("<think>a", True, True),
+        ("<think>a</think>", False, True),
+        ("a", False, False),
+        ("<|channel|>analysis<|message|>a<|end|>", True, True),
+        ("<|channel|>final<|message|>a", False, True),
+    ],
 )
 def test_an_unclosed_thought_is_told(text: str, unclosed: bool, tagged: bool) -> None:
     split = split_think(text)
@@ -141,6 +167,7 @@ def test_an_unclosed_thought_is_told(text: str, unclosed: bool, tagged: bool) ->
     [
         ("<answer>42</answer>", "42"),
         (" <answer>\n42\n</answer> ", "42"),
+        ("<ANSWER>42</Answer>", "42"),
         ("<answer>a</answer> or <answer>b</answer>", "<answer>a</answer> or <answer>b</answer>"),
         ("see <answer>", "see <answer>"),
     ],
