@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 from scripted_replies import checker_says, executor_says, planner_says
 
+from planner_app.cli import steering
+from planner_app.domain.catalogue import RunFinished
+from planner_app.history import History
+from planner_app.queue import Queue
+
 LOCAL = ("--sandbox", "unsafe-host")
 DRAFT = {"id": "only", "objective": "Guess.", "kind": "compute"}
 EDITED = {"id": "only", "objective": "Compute it properly.", "kind": "compute"}
@@ -128,6 +133,8 @@ def test_a_plan_is_edited_in_the_editor_and_a_bad_edit_is_kept(typed, folder: Pa
 @pytest.mark.usefixtures("waiting")
 def test_a_reply_that_fits_no_question_is_refused_at_once(typed) -> None:
     assert "it asks q1" in typed("approve", "last", "--question", "q9").stderr
+    done = typed("approve", "last", "--for-run")
+    assert "this cannot be said for the whole run (May this plan of one step run?)" in done.stderr
     typed("pause", "last")
     assert typed("reject", "last", "--reason", "no").returncode == 0
     done = typed("approve", "last")
@@ -136,16 +143,24 @@ def test_a_reply_that_fits_no_question_is_refused_at_once(typed) -> None:
 
 
 @pytest.mark.usefixtures("waiting")
-def test_a_message_says_who_reads_it(typed) -> None:
+def test_a_message_says_who_reads_it_or_that_nobody_does(typed, monkeypatch) -> None:
     typed("pause", "last")
     assert "goes to the planner" in typed("steer", "last", "in metres").stdout
 
+    def ends(queue: Queue, history: History, run_id: str) -> bool:
+        member = queue.join("run")
+        lease = queue.claim(member.worker_id, run_id)
+        assert lease is not None
+        end = RunFinished(status="failed", reason="x").draft()
+        summary = history.run(run_id).summary.model_copy(update={"status": "failed"})
+        history.append_now(run_id, lease.fence, [end], summary=summary)
+        member.leave()
+        return False
 
-@pytest.mark.usefixtures("waiting")
-def test_only_what_may_happen_again_is_allowed_for_the_whole_run(typed) -> None:
-    done = typed("approve", "last", "--for-run")
+    monkeypatch.setattr(steering, "_settle_if_free", ends)
+    done = typed("steer", "last", "and in metres")
     assert done.returncode == 2
-    assert "this cannot be said for the whole run (May this plan of one step run?)" in done.stderr
+    assert "ended (failed) before it read this; go on from it with: planner continue" in done.stderr
 
 
 @pytest.mark.usefixtures("waiting")
