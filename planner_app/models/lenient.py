@@ -124,6 +124,9 @@ def _is_unit(mark: str) -> bool:
     return mark in "%\uff05\u2030\u00b0" or unicodedata.category(mark) == "Sc"
 
 
+_LOOKED_BACK = 40
+
+
 class LenientReader:
     """Reads values of one text, wherever they are said to begin."""
 
@@ -176,6 +179,9 @@ class LenientReader:
         value, end = members(at + 1, depth)
         if not self.state.truncated:
             self.open.pop()
+        before = self.text[max(at + 1, end - _LOOKED_BACK) : end - 1].rstrip()[-1:]
+        if self.text[at] == "(" and isinstance(value, list) and len(value) == 1 and before != ",":
+            return value[0], end  # Python's parentheses; its tuple of one has a comma
         return value, end
 
     def _skip(self, at: int) -> int:
