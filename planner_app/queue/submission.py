@@ -7,7 +7,7 @@ import difflib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -113,10 +113,9 @@ def submit(
     scrubbed = Scrubber.from_env(os.environ).text(text)
     if scrubbed != text:
         parts.notes.append("a key in the text was taken out before it was saved")
-    _attach(history, wanted, settings, earlier, parts)
-    _check_room(parts.attached, bounds)
     _add_schema(history, wanted.schema, parts)
     _add_tools(history, wanted.tools, parts)
+    _attach(history, wanted, settings, earlier, bounds, parts)
     parts.blobs["text"] = history.put_blob(scrubbed.encode())
     task_id = earlier.task_id if earlier else new_id("t")
     known_team = settings.teams.get(team)
@@ -292,6 +291,7 @@ def _attach(
     wanted: Submission,
     settings: Settings,
     earlier: Earlier | None,
+    bounds: Mapping[str, float],
     parts: _Parts,
 ) -> None:
     """Stores the files; a follow-up has those of the earlier run too, and what it produced."""
@@ -301,6 +301,7 @@ def _attach(
     taken = {"text", "schema", *(file.name for file in kept)}
     listing = attachments.list_files(wanted.files, wanted.dirs, taken)
     parts.notes += listing.notes
+    _check_room([f.bytes for f in kept] + [_size(f.path) for f in listing.files], bounds)
     caps = attachments.Caps(settings.attachments.max_file, settings.attachments.max_total)
     group: dict[str, bytes] = {}
     total = waiting = 0
@@ -322,18 +323,25 @@ def _stored(history: History, files: dict[str, bytes]) -> list[Attachment]:
     ]
 
 
-def _check_room(files: list[Attachment], bounds: Mapping[str, float]) -> None:
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # reading it says why
+        return 0
+
+
+def _check_room(sizes: Sequence[int], bounds: Mapping[str, float]) -> None:
     """Raises BadInput for files that a sandbox could not hold."""
-    size, room = sum(file.bytes for file in files), int(bounds["workspace_bytes"])
+    size, room = sum(sizes), int(bounds["workspace_bytes"])
     if size > room:
         raise BadInput(
             f"the files have {attachments.size_text(size)} in all, and a sandbox's workspace"
             f" {attachments.size_text(room)}",
             "attach fewer, or give it more: --limit workspace=1g --limit memory=2g",
         )
-    if len(files) >= bounds["inodes"]:
+    if len(sizes) >= bounds["inodes"]:
         raise BadInput(
-            f"{len(files):,} files are attached, and a sandbox may hold"
+            f"{len(sizes):,} files are attached, and a sandbox may hold"
             f" {bounds['inodes']:,.0f} files and folders",
             "attach fewer, or allow more: --limit inodes=50000",
         )

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from planner_app.domain.catalogue import (
     AnswerDrafted,
@@ -29,6 +30,7 @@ from planner_app.domain.fold import fold
 from planner_app.domain.plan import Answer
 from planner_app.domain.summary import RunSummary
 from planner_app.history import History
+from planner_app.history.columns import BLOB
 from planner_app.queue import Queue, Submission
 from planner_app.queue.attachments import free_name, safe_name
 from planner_app.settings import Settings, load_settings
@@ -282,6 +284,8 @@ def test_files_that_no_sandbox_could_hold_are_told(
         queue.submit(Submission("x", dirs=(many,), limits=limits), settings)
     assert said in caught.value.hint
     assert history.runs() == []
+    with history.reading() as connection:
+        assert connection.execute(select(BLOB.c.sha256)).all() == []
 
 
 def test_folders_and_files_of_one_name_keep_apart(
