@@ -69,6 +69,7 @@ def test_it_outlives_the_process_and_the_terminal_that_started_it(
         "import os, signal, sys; from planner_app.history import History\n"
         "from planner_app.queue import Queue, ensure_worker\n"
         "from planner_app.settings import find_paths\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where these tests run under nohup\n"
         f"paths = find_paths({{'PLANNER_HOME': {str(home)!r}}})\n"
         "with History.open(paths.database) as history: ensure_worker(Queue(history), paths)\n"
         "os.killpg(0, signal.SIGHUP)\n"
