@@ -18,10 +18,8 @@ RESERVE_TOKENS = 16_000
 RESERVE_USD = 0.20
 """For both; of a small budget at most a quarter is kept."""
 
-LEAST: dict[Which, float] = {
-    "usd": 0.05, "tokens": 5_000, "seconds": 60, "calls": 3, "actions": 1, "daily_usd": 0.05,
-}  # fmt: skip
-"""About what one call and an answer may take."""
+LEAST = {"usd": 0.005, "tokens": 5_000, "seconds": 60, "calls": 3, "actions": 1}
+"""Under which a run can do about nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ def usd_left(state: RunState, purpose: Purpose) -> float | None:
 def raised(state: RunState, which: Which) -> dict[str, float | None]:
     """The limit with as much again, as a person allows it: of what is used, where that is more.
 
-    A limit under which nothing could be done is not doubled again and again.
+    A limit of next to nothing is not doubled again and again.
     """
     limit = state.budget.model_dump().get(which)
     used = state.active_seconds if which == "seconds" else state.spent.model_dump().get(which, 0)
