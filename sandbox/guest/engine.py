@@ -109,6 +109,15 @@ class Engine:
         """After the answer: the end of the value before may be of a class with ways of its own."""
         self._past_value = None
 
+    def lasting(self) -> dict[object, tuple[str, ...]]:
+        """What is never replaced, and which of its attributes."""
+        return {
+            self: ("namespace", "state", "_gallery", "_workspace", "_line"),
+            self._gallery: ("_show",),
+            self._workspace: ("_root",),
+            self._line: ("_address",),
+        }
+
     def can_add(self) -> bool:
         """Run a sum the way actions are run: some 20 us, after each of them."""
         space: dict[str, object] = {"__builtins__": builtins}

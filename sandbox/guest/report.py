@@ -108,13 +108,15 @@ def summarise(value: object) -> str:
 def describe_error(error: BaseException, cap: int) -> Message:
     """Class, message and traceback of what an action raised."""
     name = class_name(error)
-    message = ""
     try:
         message = cut_middle(clean(str(error)), 2000)
+    except BaseException:  # an interrupt, too: what is told here is why it all ended
+        message = ""
+    try:
         if isinstance(error, SyntaxError):
             _quote_line(error)
         text = _traceback(error)
-    except BaseException as broken:  # an interrupt, too: what is told here is why it all ended
+    except BaseException as broken:
         text = f"{name}: {message}\n(no traceback: {type(broken).__name__} while it was made)\n"
     return {"name": name, "message": message, "traceback": cut_middle(clean(text), cap)}
 

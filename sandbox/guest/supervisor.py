@@ -51,13 +51,15 @@ if TYPE_CHECKING:
 MAX_WAITING_FOR_HOST = 1 << 20
 """Above this many unsent bytes nothing more is read from the worker."""
 REPEAT_INTERRUPT = 0.1
-BEGIN_SECONDS = 8.0
-"""How long a worker that has nothing else to do may take to begin what it was given."""
+BEGIN_GRACES, BEGIN_LEAST = 4, 1.0
+"""How long a worker that has nothing else to do may take to begin what it was given: so many
+graces, and no less than so many seconds."""
 PATIENCE = 0.6
 """Part of the grace that is left when the processes are ended that an action waits for."""
 FORK_TRIES = 50
 MAX_DEATHS = 6
 RESET = "it was reset"
+LOST: Message = {"t": "result", "status": "died", "state_lost": True}
 WORKER_REQUESTS = ("exec", "bind", "stage", "bind_pickle", "export", "pickle", "take")
 
 
@@ -208,7 +210,7 @@ class Supervisor:
         )
         self._operation = operation
         self._deadline.at = operation.clock.deadline
-        self._begin.at = operation.started + BEGIN_SECONDS
+        self._begin.at = monotonic() + max(BEGIN_LEAST, BEGIN_GRACES * operation.grace)
         if self._files_moved and message.get("t") == "exec":
             message["rescan"] = True
             self._files_moved = False
@@ -223,7 +225,7 @@ class Supervisor:
         if operation is None or self._child.has_begun(operation.key):
             return
         if self._setup_key or not self._child.ready:  # tool modules take their time
-            self._begin.at = monotonic() + BEGIN_SECONDS
+            self._begin.at = monotonic() + BEGIN_LEAST
         else:
             self._restart("its process did not take up the next action")
 
@@ -285,7 +287,11 @@ class Supervisor:
             kills = count_oom_kills()
             result["oom"] = kills > self._oom_kills
             self._oom_kills = kills
-        self.send(result)
+        try:
+            self.send(result)
+        except ProtocolError as error:  # a forged one: the host waits for some result
+            self.send({**LOST, "id": operation.number, "why": str(error)})
+            raise
 
     def _let_timers_rest(self) -> None:
         self._deadline.at = self._again.at = self._kill.at = self._begin.at = None
@@ -330,7 +336,8 @@ class Supervisor:
         elif self._setup_key and key == self._setup_key:
             return  # what a tool module shows while it is loaded
         elif operation is not None and key == self._past_key and operation.kind == "exec":
-            self._restart("an action went on after it had forged its own result")
+            if not self._child.has_begun(operation.key):  # else it came to its end meanwhile
+                self._restart("an action went on after it had forged its own result")
         elif operation is None or key != operation.key:
             raise ProtocolError("a frame that belongs to nothing")
         else:
@@ -396,7 +403,7 @@ class Supervisor:
         self._jobs.children_killed()
         self._relay.drop_all()
         if self._operation is not None:
-            self._finish_operation({"status": "died", "why": why, "state_lost": True})
+            self._finish_operation({**LOST, "why": why})
         elif why != RESET:
             kills = count_oom_kills()
             self.send({"t": "died", "why": why, "oom": kills > self._oom_kills})

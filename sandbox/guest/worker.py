@@ -202,8 +202,8 @@ class Worker:
             self: ("_channel", "_streams", "_interrupts", "_engine"),
             self._channel: ("fd",),
             self._interrupts: ("engine", "_bulletin"),
-            self._streams: (),
-            self._engine: ("namespace", "state", "_gallery", "_workspace"),
+            self._streams: ("_pipes",),
+            **self._engine.lasting(),
         }
 
     def serve(self) -> None:

@@ -17,6 +17,7 @@ from planner_app.sandbox.limits import MIB
 from planner_app.sandbox.wire import MAX_BLOB
 from tests.integration.hostile_actions import BOMBS, DESCRIPTORS, ENDS, SIGNALS
 from tests.integration.hostile_insides import PATCHES, TOOLS
+from tests.integration.hostile_leftovers import LEFTOVERS
 from tests.sandbox.shared import Kind, lasting, launcher, session, tools
 from tests.sandbox.toolbox import PeakMemory, Toolbox
 
@@ -24,7 +25,7 @@ __all__ = ["lasting", "launcher", "session", "tools"]
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
-ACTION_SECONDS = 1.5
+ACTION_SECONDS = 1.0
 HANG_SECONDS = 30.0
 DISPLAYS = 32 * MIB
 """What an action may show, 16 MB, held twice while it is handed on."""
@@ -143,6 +144,16 @@ async def test_memory_that_was_written_over_costs_the_state_and_not_the_containe
 async def test_the_tools_after(session: Session, tools: Toolbox, name: str) -> None:
     large = name == "unread replies"
     await attack(session, TOOLS[name], replies=MAX_AT_WORK * MAX_BLOB if large else 0)
+    assert (await session.run("echo(7)")).value == "7"
+
+
+@pytest.mark.parametrize("name", LEFTOVERS)
+async def test_the_next_action_after(session: Session, name: str) -> None:
+    result = await attack(session, LEFTOVERS[name])
+    for _ in range(2):
+        printed = await session.run("import sys; print('é\\n漢'); print('x', file=sys.stderr)")
+        assert printed.stdout == "é\n漢\n", (result, printed)
+        assert printed.stderr.endswith("x\n"), (result, printed)
     assert (await session.run("echo(7)")).value == "7"
 
 

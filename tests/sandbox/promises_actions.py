@@ -123,6 +123,43 @@ async def test_an_error_in_a_function_of_an_earlier_action_shows_its_lines(
     assert "raise LookupError('here')" in result.error.traceback
 
 
+ODD_ERRORS = {
+    "Red": "raise type('\\x1b[31mRed', (Exception,), {})('\\x1b]0;t\\x07\\x9b31mred')",
+    "N" * 200: "raise type('N' * 10_000_000, (Exception,), {})",
+    "Silent": """
+class Silent(Exception):
+    def __str__(self): raise SystemExit
+raise Silent
+""",
+    "Odd": """
+class Text(str): encode = __len__ = __contains__ = None
+class Odd(Exception):
+    def __str__(self): return Text('said')
+raise Odd
+""",
+    "ValueError": """
+e = None
+for n in range(2000):
+    try: raise ValueError(n) from e
+    except ValueError as raised: e = raised
+raise e
+""",
+}
+
+
+@pytest.mark.parametrize("name", ODD_ERRORS, ids=lambda name: name[:10])
+async def test_an_error_with_ways_of_its_own_is_told_all_the_same(
+    session: Session, name: str
+) -> None:
+    result = await session.run(ODD_ERRORS[name])
+    assert result.error is not None
+    assert result.error.name == name
+    for sign in ("\x1b", "\x9b"):
+        assert sign not in result.error.message + result.error.traceback
+    assert "raise" in result.error.traceback
+    assert result.state_lost is False
+
+
 async def test_what_was_done_before_an_error_stays(session: Session) -> None:
     await session.run("done = 1\nprint('said')\n1/0")
     assert (await session.run("done")).value == "1"
@@ -293,6 +330,10 @@ async def test_a_value_that_shows_itself_richly_is_displayed(session: Session) -
         "__class__ = property(lambda self: 1/0)",
         "def __repr__(self): return 'x' * 50_000_000",
         "def __repr__(self): return '\\ud800\\x1b[31m\\0'",
+        "__repr__ = lambda self: type('S', (str,), {'encode': lambda *a: 5, '__len__': int})('x')",
+        "__repr__ = lambda self: 'x' * 50_000; shape = tuple(range(300_000))",
+        "_repr_png_ = lambda self: type('B', (bytes,), {'__len__': lambda s: 5})(9_000_000)",
+        "__qualname__ = '\\x1b[31m' + 'x' * 10_000_000",
     ],
 )
 async def test_a_value_that_shows_itself_badly_harms_nothing(session: Session, body: str) -> None:

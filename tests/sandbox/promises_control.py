@@ -179,6 +179,18 @@ all(g in (None, n) for n, g in enumerate(got)), sum(g is not None for g in got) 
     assert (await session.run("echo(5)")).value == "5"
 
 
+async def test_a_stream_of_calls_does_not_stop_the_clock(session: Session) -> None:
+    code = """
+import threading, time
+def call():
+    while True: echo(1)
+for _ in range(4): threading.Thread(target=call, daemon=True).start()
+while True: time.sleep(0.01)
+"""
+    async with asyncio.timeout(20):
+        assert (await session.run(code, timeout=0.3)).status == "timeout"
+
+
 # -- interrupt, timeout, reset
 
 BUSY = {
@@ -282,6 +294,16 @@ async def test_a_process_that_is_stopped_is_let_go_on(session: Session) -> None:
     await session.run("kept = 1")
     result = await session.run("import os, signal; os.kill(os.getpid(), signal.SIGSTOP); kept")
     assert (result.status, result.value, result.state_lost) == ("ok", "1", False)
+
+
+async def test_an_action_that_its_process_never_began_is_begun_by_a_fresh_one(
+    session: Session,
+) -> None:
+    thief = "import os, threading\nthreading.Thread(target=os.read, args=(200, 1)).start()"
+    await session.run(thief)
+    result = await session.run("1+1", timeout=0.5)
+    assert (result.status, result.value, result.state_lost) == ("ok", "2", True)
+    assert "before this action the session was lost" in result.why
 
 
 async def test_who_cancels_the_wait_stops_the_action(session: Session) -> None:

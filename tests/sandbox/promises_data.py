@@ -166,6 +166,21 @@ async def test_files_go_in_and_come_out_as_they_were(session: Session) -> None:
     assert await session.read_file("out.bin", len(data)) == data[::-1]
 
 
+async def test_files_with_long_names_of_any_script_are_listed_and_named(session: Session) -> None:
+    code = """
+import os
+path = ''
+for n in range(6): path += 'Ж' * 115 + '/'; os.mkdir(path)
+for n in range(250):
+    for name in (path + 'ж' * 100, '漢' * 75): open(name + str(n), 'w').close()
+'é' * 19_000
+"""
+    result = await session.run(code)
+    assert (result.status, result.value) == ("ok", repr("é" * 19_000))
+    assert len(result.files) > 100
+    assert len(await session.list_files()) == 500
+
+
 async def test_an_empty_file_is_a_file(session: Session) -> None:
     await session.write_file("empty", b"")
     assert await session.read_file("empty", 0) == b""
