@@ -156,6 +156,8 @@ def decode_whole(text: str) -> JsonValue:
     value, end = StrictDecoder().decode(body)
     if end != len(body):
         raise ValueError("more follows")
+    if too_deep(value):
+        raise ValueError(_TOO_DEEP)
     return value
 
 

@@ -21,6 +21,7 @@ from planner_app.models.candidates import (
     Unreadable,
     decode_whole,
     find_values,
+    too_deep,
 )
 from planner_app.models.fallbacks import literal_value, repaired_value
 from planner_app.models.fitting import Fit, FitError, field_names, fit, required_names
@@ -85,6 +86,7 @@ _ANSWER = "<answer>"
 _ANSWER_TAGS = re.compile(r"</?answer>")
 _UNOPENED = re.compile(r"\s*(?:```\w*\s+)?(?=\"([^\"\\]{1,80})\"\s{0,9}:)")
 _ESCAPED_OBJECT = re.compile(r"\{\s*\\[\"n]")
+_STRAIGHT = dict.fromkeys(map(ord, "\u201c\u201d\u201e\u201f\uff02"), '"')
 _AROUND_LIST = re.compile(r"\s*(?:```\w*\s*)?")
 
 
@@ -118,7 +120,24 @@ class _Search(Generic[Model]):
                 if opens >= 0 and part is not body:
                     return Parsed(parsed.value, parsed.flags | {"answer"})
                 return parsed
+        if (mixed := self._straightened(body)) is not None:
+            return mixed
         raise error or StructuredError("no_object", "the reply holds no object")
+
+    def _straightened(self, text: str) -> Parsed[Model] | None:
+        """The last object, where it is JSON but for curly quotes among the straight ones."""
+        straight = text.translate(_STRAIGHT)
+        if straight == text:
+            return None
+        decoder = StrictDecoder()
+        try:
+            value, end = decoder.decode(straight, max(0, straight.find("{")))
+            if too_deep(value) or "{" in straight[end:]:
+                return None
+            made = fit(value, self.schema, wrap_list=False)
+        except (ValueError, FitError):
+            return None
+        return self._parsed(made, "repaired", *(["dup_keys"] if decoder.dup_keys else []))
 
     def _answer_part(self, text: str) -> str:
         """The text without its reasoning. A tag inside a JSON string is not a tag."""

@@ -43,6 +43,10 @@ class Score(BaseModel):
     best: float | None
 
 
+class Anything(BaseModel):
+    data: JsonValue
+
+
 class Verdict(BaseModel):
     verdict: Literal["done", "progress", "failed"]
     reason: str
@@ -223,6 +227,18 @@ def test_a_tag_inside_a_json_string_is_text() -> None:
     assert "think" not in parsed.flags
 
 
+@pytest.mark.parametrize("deep", [90, 150, 500, 900, 2_000])
+@pytest.mark.parametrize("schema", [Anything, Items])
+def test_nesting_raises_nothing_else_wherever_it_stands(deep: int, schema: type[BaseModel]) -> None:
+    lists, objects = "[" * deep + "]" * deep, '{"a":' * deep + "1" + "}" * deep
+    for inner in (lists, objects):
+        for held in (inner, json.dumps(inner), json.dumps(json.dumps(inner)), f"\u201c{inner}"):
+            for key in ("data", "items", "x"):
+                outcome(f'{{"{key}": {held}}}', schema)
+                outcome(json.dumps(f'{{"{key}": {held}}}'), schema)
+                outcome(f"<think>{held}</think>{key}: {held}", schema)
+
+
 def test_an_alias_bomb_is_not_unfolded() -> None:
     lines = ["goal: &a [x, x, x, x, x, x, x, x]", "steps: &b [*a, *a, *a, *a, *a, *a, *a]"]
     with pytest.raises(StructuredError):
@@ -280,10 +296,6 @@ fragments = st.lists(
 def test_nothing_but_a_structured_error_is_ever_raised(raw: str, schema: type[BaseModel]) -> None:
     got, _ = outcome(raw, schema)
     assert isinstance(got, dict) or got in ("empty", "no_object", "syntax", "schema")
-
-
-class Anything(BaseModel):
-    data: JsonValue
 
 
 @settings(max_examples=200)
