@@ -61,9 +61,13 @@ class _Driver:
     async def run(self) -> RunState:
         try:
             crew = await assemble(self._log, self._services)
+        except HistoryError:
+            raise  # it may pass
         except PlannerError as error:
             return await self._end_failed(error)
         listeners = [asyncio.create_task(self._listen()), asyncio.create_task(self._see_waits())]
+        for listener in listeners:  # a driver that hears nobody must not go on
+            listener.add_done_callback(self._noticed)
         try:
             await self._take_over(crew)
             return await self._loop(crew)
@@ -164,6 +168,9 @@ class _Driver:
 
     def _ended(self, move_id: str, task: asyncio.Task[None]) -> None:
         self._tasks.pop(move_id, None)
+        self._noticed(task)
+
+    def _noticed(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed = self._failed or error
         self._wake.set()

@@ -6,8 +6,12 @@ import asyncio
 import json
 from collections.abc import Callable
 
+import pytest
+
+from planner_app.domain.errors import HistoryError
 from planner_app.domain.events import Event
 from planner_app.domain.state import RunState
+from planner_app.queue.port import Command
 from tests.engine.world import Script, World, answer, check, code, fenced, plan, report
 
 
@@ -166,6 +170,37 @@ async def test_a_cancel_ends_the_run_at_once_and_keeps_its_trace(world: World) -
     state = await run.ended()
     assert (state.status, state.reason) == ("cancelled", "enough")
     assert world.events(run.run_id)[-1].type == "run.finished"
+
+
+async def test_a_driver_that_cannot_hear_what_people_say_does_not_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = world.submit(one_action("import time; time.sleep(60)"))
+    unread = world.queue.unread_commands
+
+    def deaf(run_id: str) -> list[Command]:
+        if world.events(run_id, "action.started"):
+            raise HistoryError("the history cannot be read")
+        return unread(run_id)
+
+    monkeypatch.setattr(world.queue, "unread_commands", deaf)
+    with pytest.raises(HistoryError, match="cannot be read"):
+        async with asyncio.timeout(30):
+            await world.drive(run_id)
+
+
+async def test_a_history_that_fails_at_the_start_does_not_end_the_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> bytes:
+        raise HistoryError("the history cannot be read")
+
+    run_id = world.submit(one_action("1").executor("a", report()).checker(check()))
+    with monkeypatch.context() as patch:
+        patch.setattr(world.history, "get_blob", fails)
+        with pytest.raises(HistoryError, match="cannot be read"):
+            await world.drive(run_id)
+    assert (await world.drive(run_id)).status == "done"
 
 
 async def test_a_message_reaches_the_executor_at_its_next_turn(world: World) -> None:
