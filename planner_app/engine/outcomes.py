@@ -290,31 +290,28 @@ class Outcomes:
         self, move: CallModel, attempt: Attempt, report: Report, values: dict[str, Any]
     ) -> tuple[int, list[EventDraft]]:
         """The source that stands for what the attempt's actions computed."""
+        log, key = self._log, move.step_id or ""
         parts = [
-            self._log.read(event.blobs[part])
-            for event in await self._log.history.load_events(self._log.run_id)
+            log.read(event.blobs[part])
+            for event in await log.history.load_attempt(log.run_id, key, attempt.number)
             for part in ("code", "observation")
-            if (event.step_id, event.attempt) == (move.step_id, attempt.number)
-            and event.type in {"action.started", "action.finished"}
-            and part in event.blobs
+            if event.type in {"action.started", "action.finished"} and part in event.blobs
         ]
         parts += [f"{name} = {value['preview']}" for name, value in values.items()]
         parts.append(f"result: {report.result}")
         text = "\n\n".join(parts)
         source = NewSource(
             kind="action",
-            title=f"computed in step {move.step_id}",
+            title=f"computed in step {key}",
             url=None,
             content=text.encode("utf-8", "replace"),
             text=text,
             mime="text/plain",
-            at=self._log.state.last_at,
+            at=log.state.last_at,
             weak=False,
         )
-        lane = Lane(move.step_id or "", attempt.number)
-        url = f"action:{move.step_id}/{attempt.number}"
-        n, _ = self._log.number("action", url, "")
-        return n, [await source_draft(self._log, n, source, lane)]
+        n, _ = log.number("action", f"action:{key}/{attempt.number}", "")
+        return n, [await source_draft(log, n, source, Lane(key, attempt.number))]
 
 
 def _whole(reply: ModelReply) -> str:

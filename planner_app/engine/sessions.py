@@ -230,11 +230,11 @@ class Sessions:
 
         Not those before a loss that the model was told of: it counts on none of them.
         """
+        log = self._log
         events: list[Event] = []
-        for event in await self._log.history.load_events(self._log.run_id):
-            if (event.step_id, event.attempt) == (lane.step_id, lane.attempt):
-                told = event.type == "session.lost" and event.data["tell"]
-                events = [] if told else [*events, event]
+        for event in await log.history.load_attempt(log.run_id, lane.step_id, lane.attempt):
+            told = event.type == "session.lost" and event.data["tell"]
+            events = [] if told else [*events, event]
         lane.recorded = recorded_calls(events, self._log)
         finished = [e for e in events if e.type == "action.finished"]
         if not finished:

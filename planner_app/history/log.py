@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
 from planner_app.domain.errors import FenceLost, NotFound
 from planner_app.domain.events import MAX_DATA_BYTES, Event, EventDraft
@@ -193,14 +193,27 @@ _EVENTS = (
 )
 
 
+_OF_ATTEMPT = _EVENTS.where(EVENT.c.step_id == bindparam("step"), EVENT.c.attempt == bindparam("n"))
+
+
 def events(
     connection: Connection, run_id: str, after: int = 0, limit: int | None = None
 ) -> list[Event]:
     """The facts after `after`, in order, each in its newest shape."""
+    query = _EVENTS if limit is None else _EVENTS.limit(limit)
+    return _read(connection, query, {"run": run_id, "after": after})
+
+
+def attempt_events(connection: Connection, run_id: str, step_id: str, attempt: int) -> list[Event]:
+    """The facts of one attempt, in order."""
+    values = {"run": run_id, "after": 0, "step": step_id, "n": attempt}
+    return _read(connection, _OF_ATTEMPT, values)
+
+
+def _read(connection: Connection, query: Select[Any], values: dict[str, Any]) -> list[Event]:
     from planner_app.domain.catalogue import VERSIONS, upcast
 
-    query = _EVENTS if limit is None else _EVENTS.limit(limit)
-    found = [_event(row) for row in connection.execute(query, {"run": run_id, "after": after})]
+    found = [_event(row) for row in connection.execute(query, values)]
     return [e if e.v >= VERSIONS.get(e.type, e.v) else upcast(e) for e in found]
 
 

@@ -188,6 +188,15 @@ class History:
         """`events` off the event loop."""
         return await asyncio.to_thread(self.events, run_id, after, limit)
 
+    async def load_attempt(self, run_id: str, step_id: str, attempt: int) -> list[Event]:
+        """The events of one attempt at a step, in order, off the event loop."""
+
+        def read() -> list[Event]:
+            with self.reading() as connection:
+                return log.attempt_events(connection, run_id, step_id, attempt)
+
+        return await asyncio.to_thread(read)
+
     async def follow(self, run_id: str, after: int = 0) -> AsyncIterator[list[Event]]:
         """The events after `after`, then new ones as any process appends them. Does not end."""
         async for _ in self.changes():

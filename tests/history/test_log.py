@@ -58,6 +58,18 @@ def test_what_was_appended_is_read_back_however_it_was_cut(
         assert [e.at for e in read] == sorted(e.at for e in read)
 
 
+async def test_the_events_of_one_attempt_are_read_alone(run: DrivenRun) -> None:
+    places = [("a", 1), ("b", 1), ("a", 2), (None, None), ("a", 1)]
+    drafts = [
+        note(str(n)).model_copy(update={"step_id": step, "attempt": attempt})
+        for n, (step, attempt) in enumerate(places)
+    ]
+    run.append(*drafts)
+    read = await run.history.load_attempt(run.id, "a", 1)
+    assert [event.data["text"] for event in read] == ["0", "4"]
+    assert read == [e for e in run.history.events(run.id) if (e.step_id, e.attempt) == ("a", 1)]
+
+
 def test_folding_gives_the_same_state_however_the_events_are_cut(run: DrivenRun) -> None:
     run.append(*[note(str(n)) for n in range(30)])
     events = run.history.events(run.id)
