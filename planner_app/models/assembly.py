@@ -101,9 +101,10 @@ class Assembly:
         """No more comes."""
         for delta in self._splitter.finish():
             self._give(delta)
-        untagged = not (self._splitter.opened or self._splitter.closed or self.by_field)
-        if self._assumed and untagged and finish_reason != "length" and not self._text:
-            # It ended by itself without ever closing a thought: it did not think.
+        untagged = not (self._splitter.opened or self._splitter.closed)
+        whole = self.by_field or finish_reason != "length"
+        if self._assumed and untagged and whole and not self._text:
+            # It ended by itself without ever closing a thought, or thinks elsewhere.
             self._text, self._inline = self._inline, []
             self._splitter = ThinkSplitter("off")
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from planner_app.models.chunks import REFUSED, is_last, put_in_order, reason_of
 
 _BOM = b"\xef\xbb\xbf"
 _MAX_WHOLE = 100_000
@@ -24,14 +26,8 @@ _MAX_EVENT = 40_000_000
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _UNSAFE = re.compile(rb"[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 """What readers of lines take for a line's end, though JSON may hold it."""
-_CHUNK = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": ""}
-"""Of every chunk in OpenAI's form."""
 _REPLY = frozenset({"choices", "candidates", "content", "message", "type", "delta", "done"})
 """Some of these stand in every part of a reply."""
-_COUNTS = ("tokens", "TokenCount", "eval_count")
-_TABLES = ("usage", "usageMetadata", "completion_tokens_details", "prompt_tokens_details")
-_USAGE = frozenset({"usage", "usageMetadata", "prompt_eval_count", "eval_count"})
-"""Where the counts of tokens stand."""
 _BROKEN_OFF = frozenset({"error", "abort", "insufficient_system_resource"})
 """Reasons that are none: the reply is not whole."""
 
@@ -184,14 +180,13 @@ class Events:
     def _said(self, value: dict[str, Any], data: bytes) -> bytes:
         """What an event says, as litellm can read it."""
         _raise_complaint(value)
-        reason = _reason(value)
+        reason = reason_of(value)
         if reason.lower() in _BROKEN_OFF:
             raise StreamError(f"it broke its reply off: {reason}")
-        self._told.reason = reason or self._told.reason
-        self._told.done = self._told.done or _is_last(value)
-        changed = _counted(value)
-        changed = ("choices" in value and _in_order(value)) or changed
-        if changed or _UNSAFE.search(data) or not _is_utf8(data):
+        if self._told.reason != REFUSED:
+            self._told.reason = reason or self._told.reason
+        self._told.done = self._told.done or is_last(value)
+        if put_in_order(value) or _UNSAFE.search(data) or not _is_utf8(data):
             return json.dumps(value).encode()
         return data
 
@@ -201,7 +196,7 @@ def _form(start: bytes) -> Form:
     body = start.removeprefix(_BOM).lstrip()
     if body.startswith(b"{"):
         first, ended, _ = body.partition(b"\n")
-        if ended and _parsed(first) is not None:
+        if ended and "done" in (_parsed(first) or ()):
             return "lines"
         return "" if len(body) < _MAX_WHOLE else "other"
     if body.startswith(b"<"):
@@ -236,111 +231,6 @@ def _raise_complaint(value: dict[str, Any]) -> None:
     blocked = value.get("promptFeedback")
     if isinstance(blocked, dict) and blocked.get("blockReason") and not value.get("candidates"):
         raise StreamError(value)
-
-
-def _reason(value: dict[str, Any]) -> str:
-    """Why the reply ends, in whichever of the forms it is told; empty: it is not."""
-    for choice in _rows(value.get("choices")):
-        if choice.get("finish_reason"):
-            return str(choice["finish_reason"])
-    for candidate in _rows(value.get("candidates")):
-        if candidate.get("finishReason"):
-            return str(candidate["finishReason"])
-    delta = value.get("delta")
-    if isinstance(delta, dict) and delta.get("stop_reason"):
-        return str(delta["stop_reason"])
-    return str(value.get("done_reason") or "")
-
-
-def _counted(value: dict[str, Any]) -> bool:
-    """Take out counts that are none, on which litellm fails; whether there were any."""
-    message = value.get("message")
-    places = [value, message] if isinstance(message, dict) else [value]
-    odd = [
-        (place, name)
-        for place in places
-        for name in _USAGE & place.keys()
-        if _is_odd(name, place[name])
-    ]
-    for place, name in odd:
-        del place[name]
-    return bool(odd)
-
-
-def _is_odd(name: str, count: object) -> bool:
-    """Whether what stands for a count, or in a table of counts, cannot be one."""
-    if name.endswith(_COUNTS):
-        return isinstance(count, bool) or not isinstance(count, int)
-    if name in _TABLES and count is not None:
-        return not isinstance(count, dict) or any(
-            _is_odd(inner, part)
-            for inner, part in count.items()
-            if part is not None or inner.endswith("TokenCount")
-        )
-    return False
-
-
-def _is_last(value: dict[str, Any]) -> bool:
-    """Whether nothing of the reply follows: usage by itself is the last that a provider sends."""
-    if value.get("done") is True or value.get("type") == "message_stop":
-        return True
-    return bool(value.get("usage")) and value.get("choices") == []
-
-
-def _rows(value: object) -> Iterator[dict[str, Any]]:
-    if isinstance(value, list):
-        yield from (row for row in value if isinstance(row, dict))
-
-
-def _in_order(chunk: dict[str, Any]) -> bool:
-    """Give a chunk in OpenAI's form what litellm takes for granted; whether that changed it."""
-    choices = chunk["choices"]
-    kept = [choice for choice in _rows(choices) if choice.get("index") in (0, None)]
-    changed = not isinstance(choices, list) or len(kept) < len(choices)
-    if changed:
-        chunk["choices"] = kept
-    for name, value in _CHUNK.items():
-        if chunk.get(name) is None:
-            chunk[name], changed = value, True
-    for choice in kept:
-        if "message" in choice:
-            continue
-        delta = choice.get("delta")
-        if not isinstance(delta, dict):
-            choice["delta"], changed = {}, True
-        elif _spelt_out(delta):
-            changed = True
-    return changed
-
-
-def _spelt_out(delta: dict[str, Any]) -> bool:
-    """Text and thoughts that come in parts, as two texts; whether there were any."""
-    parts, details = delta.get("content"), delta.get("reasoning_details")
-    changed = False
-    if parts is not None and not isinstance(parts, str):
-        text, thought = _texts(parts)
-        delta["content"], changed = text, True
-        if thought:
-            delta["reasoning_content"] = (delta.get("reasoning_content") or "") + thought
-    if details and not (delta.get("reasoning") or delta.get("reasoning_content")):
-        told = "".join(str(row.get("text") or row.get("summary") or "") for row in _rows(details))
-        if told:
-            delta["reasoning_content"], changed = told, True
-    return changed
-
-
-def _texts(parts: object) -> tuple[str, str]:
-    """The text and the thoughts in a list of parts."""
-    text, thought = "", ""
-    for part in parts if isinstance(parts, list) else [parts]:
-        if isinstance(part, dict) and "thinking" in part:
-            inner = part["thinking"]
-            thought += inner if isinstance(inner, str) else "".join(_texts(inner))
-        elif isinstance(part, dict):
-            text += str(part.get("text") or "")
-        elif part is not None:
-            text += str(part)
-    return text, thought
 
 
 async def tidied(pieces: AsyncGenerator[bytes, None], told: Heard) -> AsyncGenerator[bytes, None]:

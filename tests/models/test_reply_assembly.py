@@ -25,6 +25,12 @@ def test_thoughts_may_come_in_a_field_and_inline_in_one_reply(mode: ThinkMode) -
     assert put_together(mode, *pieces)[:2] == ("Yes.", "First. Second.")
 
 
+@pytest.mark.parametrize("mode", ["field", "auto", "assume_think"])
+def test_text_is_no_thought_when_the_thought_comes_after_it_in_a_field(mode: ThinkMode) -> None:
+    pieces = (("content", "Yes"), ("field", "Late."), ("content", "."))
+    assert put_together(mode, *pieces)[:2] == ("Yes.", "Late.")
+
+
 def test_a_thought_that_comes_both_ways_is_kept_once() -> None:
     pieces = (("field", "I think."), ("content", "<think>\nI think.\n</think>\nYes."))
     assert put_together("auto", *pieces)[:2] == ("Yes.", "I think.")

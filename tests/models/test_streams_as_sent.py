@@ -147,10 +147,15 @@ def deltas(stream: bytes) -> list[dict[str, Any]]:
         (chunk({"content": [
             {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
             {"type": "text", "text": "Yes"}]}),
-         {"content": "Yes", "reasoning_content": "hm"}),
+         {"content": "Yes", "reasoning": "hm"}),
         (chunk({"reasoning_details": [{"type": "reasoning.text", "text": "hm"},
                                       {"type": "reasoning.encrypted", "data": "xx"}]}),
-         {"reasoning_content": "hm"}),
+         {"reasoning": "hm"}),
+        (chunk({"reasoning_content": "hm", "content": "a"}), {"reasoning": "hm", "content": "a"}),
+        (chunk({"thinking": "hm"}), {"reasoning": "hm"}),
+        (chunk({"refusal": "No."}), {"content": "No."}),
+        ({"choices": [{"text": "Yes"}], "id": 7, "created": 1.5}, {"content": "Yes"}),
+        ({"choices": [{"index": "0", "message": {"content": "Yes"}}]}, {"content": "Yes"}),
         (chunk({"reasoning": "hm", "reasoning_details": [{"text": "hm"}]}), {"reasoning": "hm"}),
     ],
 )  # fmt: skip
@@ -158,7 +163,11 @@ def test_odd_deltas_are_read_for_what_they_say(odd: dict[str, Any], delta: dict[
     stream, _, error = read(sse(odd))
     assert error is None
     (made,) = deltas(stream)
-    assert delta.items() <= made.items()
+    assert {name: value for name, value in made.items() if name in _READ} == delta
+
+
+_READ = ("content", "reasoning", "reasoning_content", "thinking")
+"""Where text and thoughts may stand."""
 
 
 def test_other_answers_than_the_first_are_left_out() -> None:
@@ -172,6 +181,7 @@ def test_other_answers_than_the_first_are_left_out() -> None:
     ("last", "reason", "done"),
     [
         (chunk({}, "stop"), "stop", False), (chunk({}, "weird"), "weird", False),
+        (chunk({"refusal": "No."}, "stop"), "refusal", False),
         (chunk({}) | {"choices": [], "usage": {"prompt_tokens": 1}}, "", True),
         ({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, "end_turn", False),
         ({"type": "message_stop"}, "", True),
@@ -182,9 +192,18 @@ def test_other_answers_than_the_first_are_left_out() -> None:
 def test_why_a_stream_ended_is_noted_in_the_provider_s_own_word(
     last: dict[str, Any], reason: str, done: bool
 ) -> None:
-    for stream in (sse(last), json.dumps(last).encode() + b"\n"):
+    for stream in (sse(last), sse(last, chunk({}))):
         _, told, error = read(stream)
         assert (told.reason, told.done, error) == (reason, done, None)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_reply_in_one_piece_is_known_as_such(end: str) -> None:
+    for indent in (None, 1):
+        whole = {"object": "chat.completion", "choices": [{"message": {"content": "a"}}]}
+        sent = (json.dumps(whole, indent=indent) + end).encode()
+        out, told, error = read(sent[:20], sent[20:])
+        assert (out, told.form, error) == (sent, "whole", None)
 
 
 @pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource"])
@@ -223,7 +242,7 @@ def test_an_error_in_a_stream_is_found_however_it_is_put(stream: bytes) -> None:
         assert (out, error is not None and "boom" in str(error.body)) == (b"", True)
 
 
-@pytest.mark.parametrize("whole", [b"<html>no</html>", b"plain words", b'{"choices": []}', b"\xff"])
+@pytest.mark.parametrize("whole", [b"<html>no</html>", b"plain words", b"\xff"])
 def test_what_is_no_stream_is_left_as_it_is(whole: bytes) -> None:
     out, told, error = read(whole[:3], whole[3:])
     assert (out, error, told.streamed) == (whole, None, False)
