@@ -58,8 +58,12 @@ def copy_artifacts(history: History, run_id: str, folder: Path) -> dict[str, Pat
     try:
         for row in history.artifacts(run_id):
             data = history.get_blob(row.sha256)
-            path = _free(folder / _inside(row.name), data)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            *parents, last = _inside(row.name).parts
+            place = folder
+            for part in parents:
+                place = _free(place / part)
+            place.mkdir(parents=True, exist_ok=True)
+            path = _free(place / last, data)
             path.write_bytes(data)
             copied[row.name] = path
     except OSError as error:
@@ -84,12 +88,17 @@ def _inside(name: str) -> PurePosixPath:
     return PurePosixPath(*clean) if clean else PurePosixPath("artifact")
 
 
-def _free(path: Path, data: bytes) -> Path:
+def _free(path: Path, data: bytes | None = None) -> Path:
+    """The path, or the first of `name-2`, ... that is free, or holds the data (None: a folder)."""
+
+    def fits(candidate: Path) -> bool:
+        if data is None:
+            return candidate.is_dir()
+        return candidate.is_file() and candidate.read_bytes() == data
+
     number = 1
     candidate = path
-    while candidate.is_symlink() or (
-        candidate.exists() and not (candidate.is_file() and candidate.read_bytes() == data)
-    ):
+    while candidate.is_symlink() or (candidate.exists() and not fits(candidate)):
         number += 1
         candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
     return candidate

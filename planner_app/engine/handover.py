@@ -231,9 +231,9 @@ async def keep_workspace(
     return (await log.put(kept.to_json()))[0], ""
 
 
-async def give_workspace(log: RunLog, session: Session, sha: str) -> None:
-    """Unpack a kept workspace into a session's own."""
-    await session.import_workspace(_get_pieces(log, Workspace.read(log, sha).pieces))
+async def give_workspace(log: RunLog, session: Session, sha: str) -> tuple[str, ...]:
+    """Unpack a kept workspace into a session's own; names of files whose place is taken."""
+    return await session.import_workspace(_get_pieces(log, Workspace.read(log, sha).pieces))
 
 
 async def _put_pieces(log: RunLog, chunks: AsyncIterator[bytes]) -> tuple[list[str], int]:

@@ -115,7 +115,7 @@ class Sessions:
         session = await self._opened(spec, answer)
         lane.session = session
         try:
-            await self._add_files(session, lane.step_id)
+            await self._add_files(session, lane)
             bound = await self._bind_inputs(session, lane)
             started = SessionStarted(
                 kind=self._launcher.kind,
@@ -141,12 +141,17 @@ class Sessions:
 
         return await patience.outlast(lambda: self._launcher.open(spec, answer), tell)
 
-    async def _add_files(self, session: Session, step_id: str) -> None:
+    async def _add_files(self, session: Session, lane: Lane) -> None:
         """What was given, then the workspaces of earlier steps: the newest of a file stays."""
-        if given := given_files(self._log, step_id):
+        if given := given_files(self._log, lane.step_id):
             await session.import_workspace(self._packed(given))
-        for workspace in earlier_workspaces(self._log.state, step_id):
-            await give_workspace(self._log, session, workspace)
+        for workspace in earlier_workspaces(self._log.state, lane.step_id):
+            if left_out := await give_workspace(self._log, session, workspace):
+                names = ", ".join(left_out)
+                text = f"left out, since another step's file or folder is there: {names}"
+                lane.news.append(text)
+                note = NoteAdded(text=text[:500])
+                await self._log.append(note.draft(step_id=lane.step_id, attempt=lane.attempt))
 
     async def _packed(self, files: Sequence[Attachment]) -> AsyncGenerator[bytes, None]:
         """Files as a tar stream: small ones sent together, large ones one by one."""

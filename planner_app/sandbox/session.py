@@ -237,10 +237,11 @@ class Session(Protocol):
         """The workspace's regular files as a tar stream, in pieces. Raises TransferFailed."""
         ...
 
-    async def import_workspace(self, chunks: AsyncIterator[bytes]) -> None:
+    async def import_workspace(self, chunks: AsyncIterator[bytes]) -> tuple[str, ...]:
         """Unpack a tar stream into the workspace; links and devices are refused.
 
-        Raises TransferFailed.
+        A file that is there and was changed later stays. Returns the names of files that had no
+        place: a folder is there, or a file where their folder should be. Raises TransferFailed.
         """
         ...
 

@@ -10,6 +10,7 @@ from planner_app.sandbox.session import JSON, FileInfo
 from planner_app.sandbox.transfers import Transfers, collect, pieces
 
 MAX_LISTED = 10_000
+MAX_LEFT_OUT = 20
 
 
 class SessionFiles:
@@ -42,9 +43,12 @@ class SessionFiles:
         """See Session.export_workspace."""
         return self._transfers.receive({"kind": "pack"})
 
-    async def import_workspace(self, chunks: AsyncIterator[bytes]) -> None:
+    async def import_workspace(self, chunks: AsyncIterator[bytes]) -> tuple[str, ...]:
         """See Session.import_workspace."""
-        await self._transfers.deliver({"kind": "unpack"}, chunks)
+        done = await self._transfers.deliver({"kind": "unpack"}, chunks)
+        names = done.get("left_out")
+        told = names[:MAX_LEFT_OUT] if isinstance(names, list) else []
+        return tuple(n for n in told if isinstance(n, str) and clean_name(n) == n)
 
 
 def _file_info(name: str, size: int, mtime: float) -> FileInfo | None:

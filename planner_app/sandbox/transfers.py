@@ -143,8 +143,8 @@ class Transfers:
             finally:
                 await self._finish(job)
 
-    async def deliver(self, request: Mapping[str, JSON], chunks: AsyncIterator[bytes]) -> None:
-        """Feed a job with data and wait until it is done with it."""
+    async def deliver(self, request: Mapping[str, JSON], chunks: AsyncIterator[bytes]) -> Frame:
+        """Feed a job with data and wait until it is done with it; its last words."""
         async with self._places:
             job = await self._start(request)
             try:
@@ -155,6 +155,7 @@ class Transfers:
                 while job.done is None:
                     job.check()
                     await job.news()
+                return job.done
             finally:
                 await self._finish(job)
 

@@ -20,6 +20,8 @@ PIECE = 1 << 18
 MAX_LISTED = 10_000
 MAX_DEPTH = 32
 MAX_NAME = 1000
+MAX_LEFT_OUT = 20
+"""Names of files without a place that are told."""
 LISTED_AT_ONCE = 80
 """Names in one frame, of which each character may take 12 bytes."""
 
@@ -30,6 +32,10 @@ class Refused(Exception):
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(text)
         self.kind = kind
+
+
+class InTheWay(Refused):
+    """A file is where a folder should be, or the other way round."""
 
 
 def perform(request: Message, workspace: str) -> None:
@@ -110,7 +116,7 @@ def _folder(root: int, parts: list[str], *, create: bool) -> int:
     except OSError as error:
         os.close(here)
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise Refused("failed", f"{part!r} is not a folder, or is a link") from None
+            raise InTheWay("failed", f"{part!r} is not a folder, or is a link") from None
         raise
     return here
 
@@ -168,6 +174,8 @@ def _create(root: int, name: str, mode: int) -> io.FileIO:
         error.filename = name
         if error.errno == errno.ELOOP:
             raise Refused("failed", f"{name!r} is a link in the workspace") from None
+        if error.errno == errno.EISDIR:
+            raise InTheWay("failed", f"{name!r} is a folder in the workspace") from None
         raise
     finally:
         os.close(folder)
@@ -315,15 +323,16 @@ def _unpack_tree(request: Message, workspace: str) -> Message:
 
     root = _root(workspace)
     try:
-        return {"count": _unpack(root)}
+        return {"left_out": _unpack(root)[:MAX_LEFT_OUT]}
     except TarError as error:
         raise Refused("failed", _plain(error)) from None
 
 
-def _unpack(root: int) -> int:
+def _unpack(root: int) -> list[str]:
+    """The names of files that had no place, since something else has it."""
     import tarfile
 
-    count = 0
+    left_out = []
     with (
         open(0, "rb", buffering=PIECE, closefd=False) as feed,
         tarfile.open(fileobj=feed, mode="r|", bufsize=PIECE) as archive,
@@ -343,11 +352,15 @@ def _unpack(root: int) -> int:
             changed = _moment(member.mtime)
             if _has_newer(root, name, changed):
                 continue  # of several that come together, the last version is meant
-            with _create(root, name, 0o755 if member.mode & 0o100 else 0o644) as target:
+            try:
+                target = _create(root, name, 0o755 if member.mode & 0o100 else 0o644)
+            except InTheWay:
+                left_out.append(_shown(name))
+                continue
+            with target:
                 while data := source.read(PIECE):
                     _write_all(target, data)
                 os.utime(target.fileno(), (changed, changed))
-            count += 1
         while feed.read(PIECE):
             pass  # padding after the end mark
-    return count
+    return left_out

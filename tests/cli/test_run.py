@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -243,17 +244,23 @@ def test_artifacts_are_listed_and_copied_out(planner, typed, script, folder: Pat
     code = (
         "from pathlib import Path\n"
         "Path('table.csv').write_text('a,b\\n1,2\\n')\n"
-        "save_artifact('table.csv', 'A table')"
+        "save_artifact('table.csv', 'A table')\n"
+        "Path('deep').mkdir()\n"
+        "Path('deep/x').write_text('x')"
     )
     replies = (WORK[0], executor_says(1, f"```python\n{code}\n```"), *WORK[2:])
     planner("run", "Make a table.", "--planner", script(*replies), *LOCAL, "--out", "made")
     assert (folder / "made" / "table.csv").read_text(encoding="utf-8") == "a,b\n1,2\n"
     listed = json.loads(typed("artifacts", "last", "--json").stdout)["artifacts"]
-    assert [(row["name"], row["title"]) for row in listed] == [("table.csv", "A table")]
+    named = [(row["name"], row["title"]) for row in listed]
+    assert named == [("table.csv", "A table"), ("deep/x", "")]
     (folder / "made" / "table.csv").write_text("mine", encoding="utf-8")
+    shutil.rmtree(folder / "made" / "deep")
+    (folder / "made" / "deep").write_text("a file where the folder would be", encoding="utf-8")
     typed("artifacts", "last", "-o", "made")
     assert (folder / "made" / "table.csv").read_text(encoding="utf-8") == "mine"
     assert (folder / "made" / "table-2.csv").read_text(encoding="utf-8") == "a,b\n1,2\n"
+    assert (folder / "made" / "deep-2" / "x").read_text(encoding="utf-8") == "x"
 
 
 def test_a_run_that_ended_cannot_be_steered(planner, typed, script) -> None:

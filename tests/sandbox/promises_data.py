@@ -296,6 +296,14 @@ async def test_of_two_versions_of_a_file_the_newer_one_stays(session: Session) -
     assert (await session.read_file("x", 100), kept.mtime.timestamp()) == (b"two", 1e9 + 0.25)
 
 
+async def test_a_file_whose_place_is_taken_is_left_out_and_told(session: Session) -> None:
+    await session.run("import os; os.mkdir('b'); open('a', 'w').write('mine');")
+    packed = archive(*((member(name), b"x") for name in ("a/x", "b", "c/x")))
+    assert await session.import_workspace(feed(packed)) == ("a/x", "b")
+    assert [file.name for file in await session.list_files()] == ["a", "c/x"]
+    assert await session.read_file("a", 100) == b"mine"
+
+
 async def test_who_stops_reading_a_folder_stops_its_transfer(session: Session) -> None:
     await session.run("open('big.bin', 'wb').write(bytes(30_000_000));")
     for _ in range(6):
