@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from planner_app.agents.observation import observation_body, observation_text
 from planner_app.domain.catalogue import ActionFinished, ActionStarted, SessionLost
-from planner_app.domain.errors import PlannerError
+from planner_app.domain.errors import HistoryError, PlannerError
 from planner_app.domain.loops import code_key, observation_key
 from planner_app.domain.move_steps import concluded
 from planner_app.domain.move_types import RunAction, where
@@ -42,6 +42,8 @@ class Actions:
         code = self._log.read(move.code)
         try:
             session, lane = await self._sessions.get(move.step_id, move.attempt)
+        except HistoryError:
+            raise  # it may pass, and is no fault of the sandbox
         except PlannerError as error:
             await self._no_sandbox(move, error)
             return

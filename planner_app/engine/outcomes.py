@@ -30,7 +30,7 @@ from planner_app.domain.catalogue import (
     TurnTaken,
 )
 from planner_app.domain.citations import MAX_QUOTE, find_quote, is_too_short
-from planner_app.domain.errors import PlannerError
+from planner_app.domain.errors import HistoryError, PlannerError
 from planner_app.domain.events import EventDraft
 from planner_app.domain.move_types import CallModel, where
 from planner_app.domain.plan import Answer, CheckVerdict, Claim, Evidence, Report, Review
@@ -136,7 +136,7 @@ class Outcomes:
             return [ReviewDecided(review=_bounded_review(value)).draft()]
         if isinstance(value, CheckVerdict):
             verdict = CheckVerdict(
-                ok=value.ok,
+                ok=value.ok and not value.unsupported,  # each claim must be carried
                 problems=[cut(p, 500) for p in value.problems[:12]],
                 unsupported=[cut(c, 500) for c in value.unsupported[:12]],
             )
@@ -248,6 +248,8 @@ class Outcomes:
                 left = await self._left(move, attempt, report)
             except SessionClosed:  # it went while it was read: once more, from one brought back
                 left = await self._left(move, attempt, report)
+        except HistoryError:
+            raise  # it may pass, and is no fault of the sandbox
         except PlannerError as error:
             lost = NoteAdded(text=f"the sandbox was lost at the report: {error}"[:500]).draft()
             left = _Left([lost], report)

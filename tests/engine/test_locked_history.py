@@ -13,8 +13,11 @@ import pytest
 from planner_app.domain.errors import HistoryError
 from planner_app.domain.events import Event
 from planner_app.engine.driver import drive
+from planner_app.engine.sessions import Sessions
+from planner_app.engine.tool_calls import Lane
 from planner_app.history import open as opening
-from tests.engine.world import Script, check, code, open_world, plan, report
+from planner_app.sandbox.session import Session
+from tests.engine.world import Script, World, check, code, open_world, plan, report
 
 
 @pytest.fixture
@@ -53,6 +56,30 @@ async def test_a_run_goes_on_where_it_was_when_the_lock_is_gone(
         ]
         assert (state.spent.calls, state.spent.actions) == (4, 1)
         assert not world.events(run_id, "model.orphaned", "action.orphaned")
+
+
+@pytest.mark.parametrize("at", ["turn.taken", "action.finished"])
+async def test_a_history_that_fails_for_a_moment_is_no_fault_of_the_sandbox(
+    world: World, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    script = Script().planner(plan({"id": "a"})).executor("a", code("print(6 * 7)"))
+    script.executor("a", report()).checker(check())
+    run_id = world.submit(script)
+    get = Sessions.get
+
+    async def fails(sessions: Sessions, step_id: str, attempt: int) -> tuple[Session, Lane]:
+        if world.events(run_id, at):
+            raise HistoryError("the history cannot be read")
+        return await get(sessions, step_id, attempt)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sessions, "get", fails)
+        with pytest.raises(HistoryError, match="cannot be read"):
+            await world.drive(run_id)
+    state = await world.drive(run_id)
+    assert state.status == "done"
+    assert not world.events(run_id, "note.added")
+    assert len(state.steps["a"].attempts) == 1
 
 
 async def test_a_run_whose_wait_was_ended_can_be_taken_up_later(
