@@ -121,6 +121,15 @@ async def test_a_failed_check_sends_the_answer_back_and_says_so_when_it_stays(
     assert "still wrong" in state.reason
 
 
+async def test_a_check_that_passes_an_unsupported_claim_has_not_passed(world: World) -> None:
+    verdict = fenced("json", json.dumps({"ok": True, "unsupported": ["It is 42."]}))
+    script = one_step("It is 42.").checker(verdict).checker(verdict)
+    script.planner(answer("It is 42.", 1))
+    state = await world.run(script)
+    assert state.final == "partial"
+    assert "It is 42." in state.reason
+
+
 async def test_an_answer_for_a_schema_is_json_that_fits_it(world: World, tmp_path: Path) -> None:
     schema = tmp_path / "schema.json"
     schema.write_text(json.dumps({"type": "object", "required": ["n"]}))
