@@ -63,7 +63,7 @@ def keys_in_keyring(variables: Iterable[str]) -> dict[str, Key]:
             if secret:
                 found[name] = Key(name, "keyring", secret, key_problem(name, secret))
     except Exception as error:  # noqa: BLE001 - none here, locked, or whatever a backend may raise
-        _log.info("the system keyring cannot be asked: %r", error)
+        _log.debug("the system keyring cannot be asked: %r", error)
     return found
 
 

@@ -186,6 +186,23 @@ async def test_model_text_is_never_read_as_markup() -> None:
         assert "\x1b" not in shown(app)
 
 
+async def test_the_footer_offers_what_fits_the_chosen_run_as_it_is_now() -> None:
+    gateway = FakeGateway(rows=[row("r1", "executing"), row("r2", "done")])
+    app = app_with(gateway)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.rows, "rows")
+        app.query_one(Inbox).focus()
+        await until(pilot, lambda: "Cancel" in shown(app), "the key of a run that goes on")
+        await pilot.press("down")
+        await until(pilot, lambda: "r Replay" in shown(app), "the key of a run that ended")
+        assert "Cancel" not in shown(app)
+        await pilot.press("up")
+        await until(pilot, lambda: "Cancel" in shown(app), "the first key again")
+        gateway.extra_rows = [row("r1", "done"), row("r2", "done")]
+        gateway.touch()
+        await until(pilot, lambda: "r Replay" in shown(app), "the key after its end")
+
+
 async def test_cancelling_asks_first() -> None:
     gateway = FakeGateway(research_story("executing", "r_1"))
     app = app_with(gateway)

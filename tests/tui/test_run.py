@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 from textual.widgets import TextArea
 from textual.widgets._footer import FooterKey
@@ -43,6 +45,35 @@ def asking(kind: c.QuestionKind = "ask_user", default: str = "2024") -> Story:
 @pytest.fixture
 def gateway() -> FakeGateway:
     return FakeGateway(research_story("executing", "r_1"))
+
+
+async def test_a_text_that_comes_when_its_entry_is_out_of_sight_is_shown_all_the_same() -> None:
+    story = Story("r_1")
+    story.create("count")
+    story.model("planner", "plan", 'So it is.\n\n```json\n{"steps": []}\n```')
+    for _ in range(40):
+        story.model("planner", "plan", "Once more.")
+    gateway = FakeGateway(story)
+    may_read = threading.Event()
+
+    def slow(sha: str) -> bytes:
+        may_read.wait(30)
+        return story.blobs[sha]
+
+    gateway.blob = slow  # type: ignore[method-assign]
+    app = app_with(gateway, start=Start("r_1"))
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: "Once more." in shown(app), "the timeline")
+        timeline = run_of(app).query_one(Timeline)
+        timeline.action_to_top()
+        await until(pilot, lambda: "So it is." in shown(app), "its head")
+        timeline.action_follow()
+        await until(pilot, lambda: "So it is." not in shown(app), "the end")
+        may_read.set()
+        await until(pilot, lambda: not run_of(app).bodies.waiting, "the texts")
+        timeline.action_to_top()
+        await until(pilot, lambda: "So it is." in shown(app), "the top")
+        assert "json" not in shown(app)
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])

@@ -48,6 +48,8 @@ class HomeScreen(HasNews, Screen[None]):
         self._team: TeamLine | None = None
         self._trouble = ""
         self._sending = False
+        self._ended_chosen = False
+        """Whether the chosen run has ended, as far as the footer knows."""
 
     def compose(self) -> ComposeResult:
         """List above, prompt below."""
@@ -95,6 +97,15 @@ class HomeScreen(HasNews, Screen[None]):
             inbox.update_rows(news.rows, self.planner.clock.now())
         for strap in self.query("#brand").results(Strap):
             strap.redo()
+        self._redo_keys()
+
+    def _redo_keys(self) -> None:
+        """What ended is replayed, what goes on is cancelled."""
+        row = next((inbox.chosen for inbox in self.query(Inbox)), None)
+        ended = row is not None and row.status in ENDED
+        if ended != self._ended_chosen:
+            self._ended_chosen = ended
+            self.refresh_bindings()
 
     def turn(self, spin: str) -> None:
         for inbox in self.query(Inbox):  # none when the app is being closed
@@ -154,6 +165,10 @@ class HomeScreen(HasNews, Screen[None]):
         if inbox.rows:
             inbox.focus()
             inbox.choose(len(inbox.rows) - 1)
+
+    def on_inbox_chosen(self) -> None:
+        """Other keys hold now."""
+        self._redo_keys()
 
     def on_inbox_left(self) -> None:
         """From the list into the prompt."""

@@ -51,6 +51,9 @@ class Inbox(LinesView):
     class Left(Message):
         """The cursor went past the last row."""
 
+    class Chosen(Message):
+        """Another row is the chosen one."""
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.rows: list[TaskRow] = []
@@ -137,6 +140,7 @@ class Inbox(LinesView):
         self._chosen = self.rows[place].run_id
         own = self._own_lines(place)
         self.bring_into_sight(own.start, own.stop)
+        self.post_message(self.Chosen())
         self.refresh()
 
     def choose_run(self, run_id: str) -> None:

@@ -69,6 +69,8 @@ class Timeline(LinesView):
         """`seq` of entries that are shown whole."""
         self._all_whole = False
         self._live: Mapping[str, Live] = _NO_LIVE
+        self._hungry: set[int] = set()
+        """Places of entries that were in sight while a text of theirs was not read."""
         self._cells = 0
         self.cursor = -1
         """Place of the chosen entry; -1: none, the newest."""
@@ -113,6 +115,7 @@ class Timeline(LinesView):
         self._entries, self._blocks, self._starts = [], [], [0]
         self.cursor, self.unseen, self.following = -1, 0, True
         self._live = _NO_LIVE
+        self._hungry.clear()
         self.resized()
         self.refresh()
 
@@ -193,8 +196,10 @@ class Timeline(LinesView):
         return block_of(entry, self._cells, self._texts.text_of, whole=whole, live=live)
 
     def texts_came(self) -> None:
-        """Blobs were read: what is in sight may have more to show."""
-        self._rebuild(self._in_sight())
+        """Blobs were read: entries have more to show, those too that left the sight meanwhile."""
+        waited = {place for place in self._hungry if place < len(self._entries)}
+        self._hungry = {place for place in waited if self._unread(place)}
+        self._rebuild(waited)
 
     # --- size, following ---------------------------------------------------------------------
 
@@ -234,19 +239,23 @@ class Timeline(LinesView):
         return range(first, min(last, len(self._blocks)))
 
     def _look_for_unread(self) -> None:
-        unread = tuple(
-            body.sha
-            for place in self._in_sight()
-            for body in self._entries[place].bodies
-            if body.sha is not None and body.label != "answer" and self._unread(place, body)
-        )
-        if unread:
-            self.post_message(self.Sighted(unread))
+        unread = {place: self._unread(place) for place in self._in_sight()}
+        hungry = {place: shas for place, shas in unread.items() if shas}
+        if hungry:
+            self._hungry |= hungry.keys()
+            self.post_message(self.Sighted(tuple(sha for shas in hungry.values() for sha in shas)))
 
-    def _unread(self, place: int, body: Body) -> bool:
-        if body.label == "result" and self._entries[place].seq not in self._whole:
-            return False
-        return body.sha is not None and not self._texts.has(body.sha)
+    def _unread(self, place: int) -> list[str]:
+        """The blobs that an entry would show and that are not read."""
+        entry = self._entries[place]
+        folded = () if entry.seq in self._whole else ("result",)
+        return [
+            body.sha
+            for body in entry.bodies
+            if body.sha is not None
+            and body.label not in ("answer", *folded)
+            and not self._texts.has(body.sha)
+        ]
 
     # --- drawing -----------------------------------------------------------------------------
 
