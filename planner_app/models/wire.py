@@ -32,6 +32,8 @@ _BROKEN_OFF = frozenset({"error", "abort", "insufficient_system_resource"})
 """Reasons that are none: the reply is not whole."""
 
 Form = Literal["", "events", "lines", "whole", "page", "other"]
+_AS_IT_IS: tuple[Form, ...] = ("whole", "page", "other")
+"""What is given on without a look into it."""
 
 
 class StreamError(Exception):
@@ -79,12 +81,12 @@ class Events:
     def feed(self, piece: bytes) -> bytes:
         """What is certain after this piece."""
         told = self._told
-        if told.form in ("page", "other"):
+        if told.form in _AS_IT_IS:
             return piece
         self._rest += piece
         if not told.form:
             told.form = _form(bytes(self._rest))
-            if told.form in ("page", "other"):
+            if told.form in _AS_IT_IS:
                 return self._left()
             if told.form and self._rest.startswith(_BOM):
                 del self._rest[: len(_BOM)]
@@ -198,7 +200,7 @@ def _form(start: bytes) -> Form:
         first, ended, _ = body.partition(b"\n")
         if ended and "done" in (_parsed(first) or ()):
             return "lines"
-        return "" if len(body) < _MAX_WHOLE else "other"
+        return "" if len(body) < _MAX_WHOLE else "whole"
     if body.startswith(b"<"):
         return "page"
     if re.match(rb"\w*\s*:", body):

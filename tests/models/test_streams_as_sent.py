@@ -198,9 +198,11 @@ def test_why_a_stream_ended_is_noted_in_the_provider_s_own_word(
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_a_reply_in_one_piece_is_known_as_such(end: str) -> None:
+@pytest.mark.parametrize("size", [1, 200_000])
+def test_a_reply_in_one_piece_is_known_as_such(end: str, size: int) -> None:
     for indent in (None, 1):
-        whole = {"object": "chat.completion", "choices": [{"message": {"content": "a"}}]}
+        message = {"content": "a" * size}
+        whole = {"object": "chat.completion", "choices": [{"message": message}]}
         sent = (json.dumps(whole, indent=indent) + end).encode()
         out, told, error = read(sent[:20], sent[20:])
         assert (out, told.form, error) == (sent, "whole", None)
