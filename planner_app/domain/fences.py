@@ -28,7 +28,7 @@ def fence_untrusted(text: str, source: str) -> str:
     )
 
 
-MARK = re.compile(r"<<<(?:END )?UNTRUSTED [0-9a-f]{16}[^\n]*?>>>")
+MARK = re.compile(r"<<<(?:END )?UNTRUSTED [0-9a-f]{16}[^\n]{0,400}?>>>")
 """A mark that `fence_untrusted` has put."""
 
 

@@ -78,9 +78,12 @@ _NEVER_MEANT = re.compile("[\ufeff\u200b\u2060]")
 _MARKS = frozenset('{}[]",:')
 _CLOSE_THINK = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _LATER_THINK = re.compile(
-    r"^[ \t]*<(think|thinking)>.*?(?:</\1>|\Z)", re.DOTALL | re.MULTILINE | re.IGNORECASE
+    r"^[ \t]*<(think(?:ing)?|thought|reasoning)>.*?(?:</\1>|\Z)",
+    re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
-_THINK_TAG = re.compile(r"</think(?:ing)?>|^[ \t]*<think(?:ing)?>", re.MULTILINE | re.IGNORECASE)
+_THINK_TAG = re.compile(
+    r"</think(?:ing)?>|^[ \t]*<(?:think(?:ing)?|thought|reasoning)>", re.MULTILINE | re.IGNORECASE
+)
 _TAG_STARTS = frozenset("<[\u25c1")
 _ANSWER = "<answer>"
 _ANSWER_TAGS = re.compile(r"</?answer>")
@@ -141,7 +144,7 @@ class _Search(Generic[Model]):
 
     def _answer_part(self, text: str) -> str:
         """The text without its reasoning. A tag inside a JSON string is not a tag."""
-        if text.lstrip()[:1] not in _TAG_STARTS and "think" not in text.lower():
+        if text.lstrip()[:1] not in _TAG_STARTS and not _THINK_TAG.search(text):
             return text
         try:
             decode_whole(text)
