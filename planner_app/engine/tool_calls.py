@@ -39,6 +39,12 @@ from planner_app.sandbox.session import ActionResult, GuestCall, GuestReply, Ses
 HOST = "ask "
 """How the broker's words for asking a host begin; the others are calls with effects outside."""
 MAX_ARGS_BYTES = 4 * 1024
+MAX_CALLS, MAX_ASKED_BYTES = 1000, 16 << 20
+"""Of one action: each call is recorded with its arguments, and code may call in a loop."""
+TOO_MUCH = (
+    f"this action made more than {MAX_CALLS:,} tool calls, or gave them more than"
+    f" {MAX_ASKED_BYTES >> 20} MiB: it can make no more, the next one can"
+)
 
 RecordKey = tuple[int, str, str, int]
 """Turn, name, canonical arguments, nth occurrence."""
@@ -64,6 +70,8 @@ class Lane:
     tries: int = 1
     calls: int = 0
     seen: Counter[tuple[str, str]] = field(default_factory=Counter)
+    asked_bytes: int = 0
+    """Arguments of the action's calls so far."""
     recorded: dict[RecordKey, Recorded] = field(default_factory=dict)
     live: bool = True
     """False: only recorded results answer."""
@@ -83,6 +91,7 @@ class Lane:
     def begin(self, turn: int, tries: int, *, live: bool) -> None:
         """An action starts; counts of calls begin anew."""
         self.turn, self.tries, self.calls, self.live = turn, tries, 0, live
+        self.asked_bytes = 0
         self.seen = Counter()
 
 
@@ -108,6 +117,9 @@ class ToolCalls:
     async def answer(self, lane: Lane, call: GuestCall) -> GuestReply:
         """Answer one call of an attempt's session. Never raises."""
         args = canonical(call.args)
+        lane.asked_bytes += len(args)
+        if lane.seen.total() >= MAX_CALLS or lane.asked_bytes > MAX_ASKED_BYTES:
+            return GuestReply(ok=False, error=TOO_MUCH)  # nor recorded: a loop has no end
         lane.seen[call.name, args] += 1
         nth = lane.seen[call.name, args]
         recorded = lane.recorded.get((lane.turn, call.name, args, nth))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from planner_app.engine import tool_calls
 from tests.engine.world import Script, World, check, code, plan, report
 
 UNLIKE = "import uuid\nx = str(uuid.uuid4())\nprint('same')\nprint(x)"
@@ -66,3 +67,21 @@ async def test_what_was_stopped_or_lost_its_process_is_so_again(
     (rebuilt,) = world.events(run_id, "session.rebuilt")
     assert rebuilt.data["differences"] == []
     assert "one 2" in world.observation(run_id, 4)
+
+
+async def test_an_action_that_calls_without_end_is_refused_and_fills_no_history(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tool_calls, "MAX_CALLS", 3)
+    calling = """
+said = []
+for n in range(9):
+    try: said.append(save_artifact(f'{n}.txt', 'none'))
+    except ToolError as e: said.append(str(e))
+print(len(said), said[-1])
+"""
+    run_id = await brought_back(world, SAVING, calling, last="print(len(said))")
+    assert "9 this action made more than" in world.observation(run_id, 1)
+    assert len(world.events(run_id, "tool.started")) == 1 + 3 + 1
+    (rebuilt,) = world.events(run_id, "session.rebuilt")
+    assert rebuilt.data["differences"] == []
