@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 
 from planner_app.domain.catalogue import BudgetLimits
+from planner_app.domain.errors import BadInput
 from planner_app.domain.events import Event
 from planner_app.domain.fold import apply
 from planner_app.domain.state import RunState
-from tests.engine.providers import AT_ONCE, GOOD_CHECK, TEAM, Served
+from planner_app.engine.first_call import check_budget
+from planner_app.models.port import ModelSpec
+from tests.engine.providers import AT_ONCE, GOOD_CHECK, PLANNER, TEAM, Served
 from tests.engine.test_provider_faults import error, odd
 from tests.engine.world import Script, World, check, code, fenced, plan, report
 from tests.loopback.fixtures import loopback
@@ -80,6 +84,25 @@ async def test_a_budget_too_small_for_one_call_is_said_and_nothing_is_asked(
     told = await served.run(budget=BudgetLimits.model_validate(limits), headless=True)
     assert (told.state.status, loopback.requests) == ("failed", [])
     assert says in told.problem
+
+
+@pytest.mark.parametrize("which", ["tokens", "usd", "calls"])
+async def test_the_budget_that_is_named_to_who_gave_too_little_is_enough(
+    world: World, loopback: LoopbackServer, which: str
+) -> None:
+    loopback.serve("plans", AT_ONCE)
+    loopback.serve("judges", GOOD_CHECK)
+    served = Served.by(world, loopback, models=PRICES)
+    client = await world.services.models(None)
+    limits = dict.fromkeys(("usd", "tokens", "seconds", "calls", "actions"))
+    little = BudgetLimits.model_validate(limits | {which: 0.00001 if which == "usd" else 1})
+    with pytest.raises(BadInput, match="allow ") as caught:
+        check_budget(client, ModelSpec(name=PLANNER), little, "What is 6 * 7?")
+    named = re.search(r"allow \$?([\d,.]+) or more", str(caught.value))
+    assert named is not None
+    enough = BudgetLimits.model_validate(limits | {which: float(named[1].replace(",", ""))})
+    told = await served.run(budget=enough, headless=True)
+    assert told.state.status == "done", told.problem
 
 
 async def test_a_dear_model_gets_shorter_replies_rather_than_none(
