@@ -54,7 +54,10 @@ def what(event: Event, cells: int = 100) -> str:
         case "facts.updated":
             facts = fields.table(data, "facts")
             said = f"{len(fields.items(facts, 'verified'))} verified"
-        case "model.finished" | "model.failed" | "action.finished" | "tool.finished":
+        case (
+            "model.finished" | "model.failed" | "action.finished" | "tool.finished"
+            | "model.orphaned" | "action.orphaned" | "tool.orphaned"
+        ):  # fmt: skip
             said = _ended(event)
         case _:
             said = _told(lone_entry(event), event)

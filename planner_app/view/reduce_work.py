@@ -269,18 +269,20 @@ def tool_failed(view: RunView, event: Event) -> RunView:
 
 
 def orphaned(view: RunView, event: Event) -> RunView:
-    """The process that performed the move ended before the move did."""
+    """A move was stopped, or the process that performed it ended before the move did."""
     family = event.type.partition(".")[0]
     note = f"cut off: {one_line(fields.text(event.data, 'reason'))}"
     waiting = find_open(view, event, family)
+    usage = fields.table(event.data, "usage")
+    usd, tokens = fields.real(event.data, "usd"), _tokens(event.data)
+    if waiting is not None and not usage:  # nobody saw how far it came
+        usd, tokens = waiting.usd, waiting.tokens
+    sent = fields.text(usage, "source") != "none"
     if family == "model" and waiting is not None:
-        usd, tokens, sent = waiting.usd, waiting.tokens, True
-        if usage := fields.table(event.data, "usage"):
-            usd, tokens = fields.real(event.data, "usd"), _tokens(event.data)
-            sent = fields.text(usage, "source") != "none"
         view = _paid(view, usd, tokens, calls=int(sent))
+    if family == "model" and tokens:
         said = "" if usd is None else f", {figures.usd(usd)}"
-        note += f"; taken as {figures.count(tokens)} tok{said}" if sent else "; none of it was sent"
+        note += f"; taken as {figures.count(tokens)} tok{said}"
     return _close(view, event, "warn", notes=(note,))
 
 
