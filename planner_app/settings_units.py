@@ -27,7 +27,7 @@ SECOND_UNITS = {
     "h": 3600.0,
     "d": 86400.0,
 }
-_QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([a-z]*)", re.IGNORECASE)
+_QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,12})?)\s*([a-z]*)", re.IGNORECASE)
 UNLIMITED = ("none", "off", "unlimited")
 
 
@@ -106,7 +106,9 @@ def _split(value: object, example: str) -> tuple[float, str]:
         return float(value), ""
     match = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"use a number such as {example}")
+        below = isinstance(value, str) and value.strip().startswith("-")
+        kind = "a number that is not negative," if below else "a number"
+        raise ValueError(f"use {kind} such as {example}")
     return float(match[1]), match[2].lower()
 
 

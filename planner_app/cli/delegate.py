@@ -48,6 +48,8 @@ class Wanted:
     settings: Settings
     needs: Sequence[tuple[str, ...]] = ()
     """The variables in which each key that it needs may be."""
+    team: str = ""
+    """Who works and why, as people are told; empty: an example says it."""
 
 
 def delegate(args: argparse.Namespace, context: Context, follow_up_of: str | None) -> int:
@@ -68,6 +70,8 @@ def delegate(args: argparse.Namespace, context: Context, follow_up_of: str | Non
             submitted = queue.submit(
                 submission, wanted.settings, worker_id=member.worker_id if member else None
             )
+            if wanted.team and not args.json:
+                say(f"team: {wanted.team}")
             for note in submitted.notes:
                 say(f"note: {note}")
             if member is None:
@@ -96,12 +100,11 @@ def prepare(args: argparse.Namespace, context: Context) -> Wanted:
     check_price(args, team, settings)
     check_first_call(team, settings, text)
     check_sandbox(settings, limits)
-    if not args.json:
-        say(f"team: {team.why}")
     submission = _submission(args, context, settings, text, team.models)
     asked = [team.models[role] for role in ROLES if address_of(team, role, settings) is None]
     needs = needs_of(asked, context.env)
-    return Wanted(dataclasses.replace(submission, api_bases=team.api_bases), settings, needs)
+    submission = dataclasses.replace(submission, api_bases=team.api_bases)
+    return Wanted(submission, settings, needs, team.why)
 
 
 def setting_flags(args: argparse.Namespace) -> list[Flag]:

@@ -45,7 +45,7 @@ SCRIPTED = ("--planner", "scripted:nowhere.jsonl", "--sandbox", "unsafe-host")
         (["run", "x", "--schema", "nowhere.json"], 2, "nowhere.json does not exist"),
         (["run", "x", "--team", "defalt"], 2, "did you mean default?"),
         (["run", "x", "--max-usd", "a lot"], 2, "--max-usd cannot be 'a lot'"),
-        (["run", "x", "--max-usd", "-1"], 2, "--max-usd"),
+        (["run", "x", "--max-usd", "-1"], 2, "--max-usd cannot be '-1'; use a number that is not"),
         (["run", "x", "--max-minutes", "0"], 2, "--max-minutes"),
         (["run", "x", "--net", "everywhere"], 2, "--net cannot be 'everywhere'"),
         (["run", "x", "--nett", "off"], 2, "did you mean --net?"),
@@ -116,6 +116,21 @@ def test_a_screen_whose_error_output_goes_elsewhere_says_so_and_does_not_stay_em
 def test_a_task_of_a_megabyte_is_sent_to_an_attachment(planner) -> None:
     done = planner("run", "-", stdin="word " * 200_000)
     _one_line(done, 2, "--file")
+
+
+def test_a_schema_that_is_none_is_the_one_thing_said(typed, folder: Path) -> None:
+    (folder / "schema.json").write_text('{"type": "objec"}', encoding="utf-8")
+    args = ("--planner", "ollama_chat/x", "--schema", "schema.json")
+    done = typed("run", "x", *args, "--sandbox", "unsafe-host")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("planner: the schema schema.json is no JSON")
+    assert "team:" not in done.stderr
+
+
+def test_a_budget_of_next_to_nothing_is_too_small_and_not_misread(typed) -> None:
+    args = ("--planner", "deepseek/deepseek-chat", "--max-usd", "0.0000001")
+    done = typed("run", "x", *args, DEEPSEEK_API_KEY="sk-" + "q" * 30)
+    _one_line(done, 2, "too small")
 
 
 def test_a_binary_task_is_refused(planner) -> None:
