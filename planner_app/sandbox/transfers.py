@@ -24,8 +24,9 @@ Send = Callable[[bytes], Awaitable[None]]
 class Transfer:
     """One file job of the guest, seen from the host."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, of_one_file: bool) -> None:
         self.number = number
+        self._of_one_file = of_one_file
         self.room = WINDOW
         """Bytes that may still be sent to the guest now."""
         self.done: Frame | None = None
@@ -56,11 +57,18 @@ class Transfer:
             self.room = min(WINDOW, self.room + max(0, number_of(message, "n") or 0))
             moved = self.room - before
         elif kind == "failed":
-            self.fail(_failure(message))
+            self.fail(self._failure_of(message))
         else:
             self.done = message
         self._patience = min(SILENCE_SECONDS, self._patience + moved / LEAST_BYTES_PER_SECOND)
         self._news.set()
+
+    def _failure_of(self, message: Frame) -> Exception:
+        error = text_of(message, "error", 500, "the transfer failed")
+        kind = message.get("kind") if self._of_one_file else ""
+        if kind == "missing":
+            return FileNotFoundError(error)
+        return FileTooLarge(error) if kind == "large" else TransferFailed(error)
 
     def fail(self, error: Exception) -> None:
         """Nothing more will come."""
@@ -93,16 +101,6 @@ class Transfer:
         chunk = self._chunks.popleft()
         self._queued -= len(chunk)
         return chunk
-
-
-def _failure(message: Frame) -> Exception:
-    error = text_of(message, "error", 500, "the transfer failed")
-    kind = message.get("kind")
-    if kind == "missing":
-        return FileNotFoundError(error)
-    if kind == "large":
-        return FileTooLarge(error)
-    return TransferFailed(error)
 
 
 class Transfers:
@@ -181,7 +179,7 @@ class Transfers:
 
     async def _start(self, request: Mapping[str, JSON]) -> Transfer:
         self._last += 1
-        job = Transfer(self._last)
+        job = Transfer(self._last, of_one_file=request.get("kind") == "read")
         self._jobs[job.number] = job
         await self._send(pack({**request, "t": "job", "id": job.number}))
         return job

@@ -502,6 +502,15 @@ async def test_pieces_without_anything_in_them_end_the_session(frame: Frame) -> 
     await session.close()
 
 
+@pytest.mark.parametrize("kind", ["missing", "large", 7])
+async def test_a_workspace_that_cannot_be_listed_is_one_clear_failure(kind: object) -> None:
+    failed: Frame = {"t": "failed", "kind": kind, "error": "not found"}
+    session = await session_with(transfer_that_says((failed, b"")))
+    with pytest.raises(TransferFailed, match="not found"):
+        await session.list_files()
+    await session.close()
+
+
 async def test_silence_in_a_transfer_is_one_clear_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfers, "SILENCE_SECONDS", 0.1)
     session = await session_with(transfer_that_says())
