@@ -104,8 +104,8 @@ def remove_old_images(
         raise ImageMissing(f"which images are in use cannot be known: {error}") from error
     removed: list[str] = []
     with engine_errors("the sandbox images cannot be cleared up"):
-        for image in client.images.list(filters={"label": PART_LABEL}):
-            for name in sorted(image.tags, reverse=True):
+        for image in client.api.images(filters={"label": PART_LABEL}):
+            for name in sorted(image["RepoTags"] or (), reverse=True):
                 # Podman puts a registry before our names; an image that a person made from one
                 # of ours has our labels, and a name of its own.
                 ours = name.rpartition("/")[2]

@@ -39,8 +39,12 @@ def hold(tag: str) -> None:
 
 
 def note_need(home: Path, tags: Sequence[str]) -> None:
-    """A data folder needs these images, and no longer those that it needed before."""
+    """A data folder needs these images, and no longer those that it needed before.
+
+    It is made if it is not there yet: what a folder needs that does not exist is nobody's.
+    """
     with contextlib.suppress(OSError):
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
         lines = [str(home.resolve()), *tags]
         text = "\n".join(lines)
         record = _folder("homes") / _name(lines[0])
@@ -63,7 +67,10 @@ def used_tags() -> set[str]:
             except BlockingIOError:
                 used.add(handle.read())
     for file in _folder("homes").glob("[!.]*"):
-        home, *tags = file.read_text().splitlines() or [""]
+        try:
+            home, *tags = file.read_text().splitlines() or [""]
+        except FileNotFoundError:  # another process has just found its folder gone
+            continue
         if home and Path(home).exists():
             used.update(tags)
         else:

@@ -90,7 +90,9 @@ def test_what_nobody_needs_goes_and_nothing_else(client: Any, tmp_path: Path) ->
     )
     note_need(mine, [before])
     note_need(others, ["planner-sandbox-site:theirs", theirs])
-    note_need(tmp_path / "removed meanwhile", [gone])
+    note_need(tmp_path / "new", [gone])
+    assert gone in used_tags()
+    (tmp_path / "new").rmdir()
     container = client.api.create_container(contained, ["none"])
     with another_process_that_uses(used):
         removed = remove_old_images(client, home=mine)
