@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -108,7 +109,8 @@ def show(args: argparse.Namespace, context: Context) -> int:
     known = [look.known(name, role) for name, role in roles.items()]
     if known and args.check and not args.json:
         say(f"asks {len(known)} model{'' if len(known) == 1 else 's'} a small thing")
-    answers = asyncio.run(look.check_all(known)) if args.check else []
+    tell = _skip if args.json else _print_answer
+    answers = asyncio.run(look.check_all(known, tell)) if args.check else []
     failed = any(not answer.ok for answer in answers) or (not roles and args.check)
     if args.json:
         emit(
@@ -128,8 +130,6 @@ def show(args: argparse.Namespace, context: Context) -> int:
         _print_found(keys, servers)
     elif not known:
         print(one_line(why))
-    for answer in answers:
-        print(f"{'ok' if answer.ok else '!!'}  {one_line(answer.name)}: {one_line(answer.text)}")
     return MISSING if failed else 0
 
 
@@ -198,13 +198,21 @@ class Look:
             problem,
         )
 
-    async def check_all(self, known: list[Known]) -> list[Answered]:
-        """A small call to each, all at once."""
+    async def check_all(
+        self, known: list[Known], tell: Callable[[Answered], object]
+    ) -> list[Answered]:
+        """A small call to each, all at once; each is told as soon as it is known."""
+
+        async def one(model: Known) -> Answered:
+            answer = await self._check(client, model)
+            tell(answer)
+            return answer
+
         from planner_app.settings_keys import all_keys
 
         client = self._client(all_keys(self._context.env))
         try:
-            return list(await asyncio.gather(*(self._check(client, model) for model in known)))
+            return list(await asyncio.gather(*(one(model) for model in known)))
         finally:
             await client.aclose()
 
@@ -306,6 +314,15 @@ def _remembered_text(known: Remembered) -> str:
         parts.append(f"{thinks}, {pieces}, {words} (asked {probe.at:%Y-%m-%d})")
     parts += [f"refused {name} ({at:%Y-%m-%d})" for name, at in known.refuses.items()]
     return "; ".join(parts)
+
+
+def _print_answer(answer: Answered) -> None:
+    mark = "ok" if answer.ok else "!!"
+    print(f"{mark}  {one_line(answer.name)}: {one_line(answer.text)}", flush=True)
+
+
+def _skip(_answer: Answered) -> None:
+    """JSON is one object, at the end."""
 
 
 def _print_known(model: Known) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from planner_app.cli.context import Context
+from planner_app.cli.model_checks import Answered, Known, Look
+from planner_app.models.port import ModelClient
 from tests.cli.test_run_against_a_server import planner
 from tests.loopback.fixtures import loopback  # noqa: F401 - a fixture
 from tests.loopback.server import LoopbackServer, Reply
@@ -73,6 +77,29 @@ async def test_each_way_to_fail_has_its_word(loopback: LoopbackServer) -> None: 
     assert {name: found[f"openai/{name}"]["failure"] for name in FAILS} == {
         name: word for name, (_, word) in FAILS.items()
     }
+
+
+async def test_a_slow_model_keeps_no_other_from_being_told(tmp_path: Path) -> None:
+    fast_is_told = asyncio.Event()
+
+    class Slow(Look):
+        async def _check(self, _client: ModelClient, known: Known) -> Answered:
+            if known.name == "ollama_chat/slow":
+                await fast_is_told.wait()
+            return Answered(known.name, True, "reachable")
+
+    def tell(answer: Answered) -> None:
+        told.append(answer.name)
+        fast_is_told.set()
+
+    told: list[str] = []
+    context = Context({"PLANNER_HOME": str(tmp_path)}, tmp_path)
+    look = Slow(context.settings(), context, None)
+    both = [look.known(name, ()) for name in ("ollama_chat/slow", "ollama_chat/fast")]
+    async with asyncio.timeout(60):
+        answers = await look.check_all(both, tell)
+    assert told == ["ollama_chat/fast", "ollama_chat/slow"]
+    assert [answer.name for answer in answers] == told[::-1]
 
 
 @pytest.mark.parametrize(
