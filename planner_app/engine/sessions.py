@@ -148,10 +148,14 @@ class Sessions:
         for workspace in earlier_workspaces(self._log.state, lane.step_id):
             if left_out := await give_workspace(self._log, session, workspace):
                 names = ", ".join(left_out)
-                text = f"left out, since another step's file or folder is there: {names}"
-                lane.news.append(text)
-                note = NoteAdded(text=text[:500])
-                await self._log.append(note.draft(step_id=lane.step_id, attempt=lane.attempt))
+                why = "left out, since another step's file or folder is there"
+                await self._tell(lane, f"{why}: {names}")
+
+    async def _tell(self, lane: Lane, text: str) -> None:
+        """Say it in the trace, and with the next action's result."""
+        lane.news.append(" ".join(text.split()))
+        note = NoteAdded(text=lane.news[-1][:500])
+        await self._log.append(note.draft(step_id=lane.step_id, attempt=lane.attempt))
 
     async def _packed(self, files: Sequence[Attachment]) -> AsyncGenerator[bytes, None]:
         """Files as a tar stream: small ones sent together, large ones one by one."""
@@ -225,10 +229,8 @@ class Sessions:
             if not failed:
                 return bound
             lane.unbound |= failed
-            text = "; ".join(f"{name} is not there: {why}" for name, why in failed.items())
-            lane.news.append(" ".join(text.split()))
-            note = NoteAdded(text=lane.news[-1][:500])
-            await self._log.append(note.draft(step_id=lane.step_id, attempt=lane.attempt))
+            whys = (f"{name} is not there: {why}" for name, why in failed.items())
+            await self._tell(lane, "; ".join(whys))
 
     async def _rebuild(self, session: Session, lane: Lane) -> None:
         """Run the recorded actions again with the recorded tool results.
