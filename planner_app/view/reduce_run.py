@@ -159,7 +159,7 @@ def user_said(view: RunView, event: Event) -> RunView:
     text = fields.text(data, "text") or fields.text(data, "reason")
     if event.type == "user.budgeted":
         limits = fields.table(data, "limits")
-        text = ", ".join(f"{one_line(key)} {value}" for key, value in limits.items())
+        text = ", ".join(f"{one_line(key)} {_limit(value)}" for key, value in limits.items())
     entry = entry_of(
         event,
         "user",
@@ -175,6 +175,12 @@ def user_said(view: RunView, event: Event) -> RunView:
     elif event.type == "user.steered":
         view = replace(view, said=(*view.said, (event.seq, len(view.timeline))))
     return add(view, replace(entry, actor="user"))
+
+
+def _limit(value: object) -> str:
+    if value is None:
+        return "without limit"
+    return f"{value:,.10g}" if isinstance(value, int | float) else one_line(str(value))
 
 
 def question_asked(view: RunView, event: Event) -> RunView:

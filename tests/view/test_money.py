@@ -8,13 +8,14 @@ from collections import defaultdict
 import pytest
 
 from planner_app.cli.lists import cost_lines
-from planner_app.domain.catalogue import ModelRetried, ModelUsage
+from planner_app.domain.catalogue import ModelRetried, ModelUsage, UserBudgeted
 from planner_app.domain.events import Event
 from planner_app.domain.fold import fold
 from planner_app.view import figures
 from planner_app.view.reducer import view_of
 from tests.domain.nature import WILD
 from tests.domain.simulation import World
+from tests.domain.story import Story
 
 
 def a_run(seed: int) -> list[Event]:
@@ -36,6 +37,12 @@ def a_run(seed: int) -> list[Event]:
             ).draft(move_id=event.move_id, step_id=event.step_id, attempt=event.attempt)
             drafts.append(Event.of(retried, event.run_id, 0, event.at))
     return [event.model_copy(update={"seq": n}) for n, event in enumerate(drafts, 1)]
+
+
+def test_a_budget_that_a_person_set_is_told_in_plain_figures() -> None:
+    told = Story().say(UserBudgeted(limits={"usd": 5.0, "tokens": 2_000_000.0, "calls": None}))
+    said = [entry.head for entry in view_of(told.events).timeline if "budget" in entry.title]
+    assert said == ["usd 5, tokens 2,000,000, calls without limit"]
 
 
 class Ledger:
