@@ -6,7 +6,6 @@ the place, and keeps the origin of each value. Loading imports pydantic and noth
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from planner_app.settings_layers import (
     file_layer,
     flag_layer,
     leaves,
+    mask,
     merge,
     nearest,
 )
@@ -68,8 +68,6 @@ __all__ = [
     "load_settings",
     "mask",
 ]
-
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +157,6 @@ def load_settings(
         database_url=env.get("PLANNER_DATABASE_URL") or None,
         origins=origins,
     )
-
-
-def mask(value: object) -> object:
-    """The value without passwords in addresses."""
-    if isinstance(value, str):
-        return _USERINFO.sub("***@", value)
-    if isinstance(value, list | tuple):
-        return [mask(item) for item in value]
-    return value
 
 
 def _origin(layer: Layer, path: tuple[str, ...]) -> str:

@@ -35,6 +35,7 @@ NOT_SETTINGS = frozenset(
 FOR_TESTS = "PLANNER_TEST_"
 """Variables that tests read, and programs started by them inherit."""
 MAX_FILE_BYTES = 1024 * 1024
+_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 _SECRET = re.compile(r"[A-Za-z0-9_\-]{20,}")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -167,11 +168,20 @@ def dotted(path: Path_) -> str:
     )
 
 
+def mask(value: object) -> object:
+    """The value without passwords in addresses."""
+    if isinstance(value, str):
+        return _USERINFO.sub("***@", value)
+    if isinstance(value, list | tuple):
+        return [mask(item) for item in value]
+    return value
+
+
 def shown(value: object) -> str:
     """A value for a message, short, and hidden when it could be a key."""
     if value is None:
         return "no limit"
-    text = str(value) if isinstance(value, int | float) else repr(value)
+    text = str(value) if isinstance(value, int | float) else repr(mask(value))
     if isinstance(value, str) and _SECRET.search(value) and not re.search(r"[/.]", value):
         return "(not shown: it looks like a secret)"
     return text if len(text) <= 60 else text[:57] + "..."

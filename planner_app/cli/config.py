@@ -100,10 +100,10 @@ def show_values(args: argparse.Namespace, context: Context) -> int:
 def set_one(args: argparse.Namespace, context: Context) -> int:
     """Write one value."""
     from planner_app.settings_edit import parse_key, set_value
-    from planner_app.settings_layers import dotted
+    from planner_app.settings_layers import dotted, mask
 
     path = context.paths().config_file
-    value = set_value(path, args.key, args.value)
+    value = mask(set_value(path, args.key, args.value))
     key = dotted(parse_key(args.key))
     settings = context.settings()
     origin = settings.origins.get(key, str(path))

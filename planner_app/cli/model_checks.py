@@ -64,6 +64,7 @@ class Known:
     key: str
     """`KEY is set`, what is wrong with it, or that none is needed."""
     api_base: str | None
+    """Without a password."""
     price: str
     """US dollars for a million tokens, with who says so, or `unknown`."""
     found: str
@@ -175,6 +176,7 @@ class Look:
         from planner_app.cli.preconditions import FREE
         from planner_app.cli.team import name_problem, unlisted
         from planner_app.models.price_table import withdrawal
+        from planner_app.settings import mask
 
         match = self._book.explain(name)
         spec = self._spec(name)
@@ -191,7 +193,7 @@ class Look:
             match.profile.family,
             match.why,
             key,
-            spec.api_base,
+            None if spec.api_base is None else str(mask(spec.api_base)),
             "none" if name.startswith(FREE) else _price_text(self._client({}).price(spec)),
             _remembered_text(remembered),
             tuple(line for line in warnings if line),

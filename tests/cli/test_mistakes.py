@@ -289,6 +289,22 @@ def test_lists_are_empty_before_the_first_task(typed) -> None:
     assert json.loads(typed("worker", "status", "--json").stdout) == {"workers": []}
 
 
+def test_a_password_in_an_address_is_never_printed(typed) -> None:
+    address = "http://me:pass-word@here:1/v1"
+    said = [
+        typed("config", "set", "teams.default.planner", "openai/x"),
+        typed("config", "set", "teams.default.api_base", address),
+        typed("config", "set", "teams.default.api_base", address, "--json"),
+        typed("config", "set", "net.searxng_url", address.replace("http", "ftp")),
+        typed("models"),
+        typed("models", "--json"),
+        typed("config", "show"),
+    ]
+    assert [done.returncode for done in said] == [0, 0, 0, 2, 0, 0, 0]
+    assert "http://***@here:1/v1" in said[4].stdout
+    assert not [done for done in said if "pass-word" in done.stdout + done.stderr]
+
+
 def test_settings_round_trip_through_the_command_line(typed) -> None:
     assert typed("config", "set", "budget.usd", "0.5").returncode == 0
     shown = json.loads(typed("config", "show", "budget", "--json").stdout)
