@@ -326,7 +326,7 @@ def _reason(stream: _Stream, told: Heard) -> str:
 
     litellm ends a stream with `stop` also where the provider did not.
     """
-    if told.streamed:
+    if told.known:
         return told.reason or ("stop" if told.done else "")
     return stream.received_finish_reason or stream.intermittent_finish_reason or ""
 

@@ -32,6 +32,12 @@ def reason_of(value: dict[str, Any]) -> str:
     return str(value.get("done_reason") or "")
 
 
+def is_known(value: dict[str, Any]) -> bool:
+    """Whether it is of a form in which `reason_of` and `is_last` know the end."""
+    kind = str(value.get("type") or "")
+    return bool({"choices", "candidates", "done"} & value.keys()) or kind.startswith("message_")
+
+
 def is_last(value: dict[str, Any]) -> bool:
     """Whether nothing of the reply follows: usage by itself is the last that a provider sends."""
     if value.get("done") is True or value.get("type") == "message_stop":

@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from planner_app.models.chunks import REFUSED, is_last, put_in_order, reason_of
+from planner_app.models.chunks import REFUSED, is_known, is_last, put_in_order, reason_of
 
 _BOM = b"\xef\xbb\xbf"
 _MAX_WHOLE = 100_000
@@ -26,8 +26,12 @@ _MAX_EVENT = 40_000_000
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _UNSAFE = re.compile(rb"[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 """What readers of lines take for a line's end, though JSON may hold it."""
-_REPLY = frozenset({"choices", "candidates", "content", "message", "type", "delta", "done"})
+_REPLY = frozenset({"choices", "candidates", "content", "type", "delta", "done", "output"})
 """Some of these stand in every part of a reply."""
+_ROW = frozenset({"done", "event_type"})
+"""One of these stands in each line where a stream is one of lines: Ollama's, Cohere's."""
+_WORDS = ("detail", "errors", "msg", "message")
+"""Where else than in `error` an error is told."""
 _BROKEN_OFF = frozenset({"error", "abort", "insufficient_system_resource"})
 """Reasons that are none: the reply is not whole."""
 
@@ -56,11 +60,8 @@ class Heard:
     """Why the reply ended; empty: it has not said."""
     done: bool = False
     """It said that nothing more comes."""
-
-    @property
-    def streamed(self) -> bool:
-        """Whether it came as a stream, so that its end was looked for."""
-        return self.form in ("events", "lines")
+    known: bool = False
+    """It is a stream of a kind whose end is known here."""
 
 
 heard: ContextVar[Heard | None] = ContextVar("heard", default=None)
@@ -123,7 +124,8 @@ class Events:
             self._told.form = "other" if value is None else "whole"
             if value is not None:
                 _raise_complaint(value)
-                if not _REPLY & value.keys():
+                words = any(isinstance(value.get(name), str | list) for name in _WORDS)
+                if words and not _REPLY & value.keys():
                     raise StreamError(value)
             return rest
         try:
@@ -188,6 +190,7 @@ class Events:
         if self._told.reason != REFUSED:
             self._told.reason = reason or self._told.reason
         self._told.done = self._told.done or is_last(value)
+        self._told.known = self._told.known or is_known(value)
         if put_in_order(value) or _UNSAFE.search(data) or not _is_utf8(data):
             return json.dumps(value).encode()
         return data
@@ -198,7 +201,7 @@ def _form(start: bytes) -> Form:
     body = start.removeprefix(_BOM).lstrip()
     if body.startswith(b"{"):
         first, ended, _ = body.partition(b"\n")
-        if ended and "done" in (_parsed(first) or ()):
+        if ended and _ROW & (_parsed(first) or {}).keys():
             return "lines"
         return "" if len(body) < _MAX_WHOLE else "whole"
     if body.startswith(b"<"):
@@ -237,6 +240,7 @@ def _raise_complaint(value: dict[str, Any]) -> None:
 
 async def tidied(pieces: AsyncGenerator[bytes, None], told: Heard) -> AsyncGenerator[bytes, None]:
     """A stream with each of its events whole and readable. Raises StreamError."""
+    told.form, told.reason, told.done, told.known = "", "", False, False  # perhaps not the first
     events = Events(told)
     async with aclosing(pieces):
         try:
@@ -249,7 +253,7 @@ async def tidied(pieces: AsyncGenerator[bytes, None], told: Heard) -> AsyncGener
             raise
         except Exception:
             # What breaks off once the provider has said why it ended was whole: it is paid for.
-            if not (told.streamed and told.reason):
+            if not told.reason:
                 raise
         if ready := events.finish():
             yield ready

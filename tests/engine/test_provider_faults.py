@@ -82,7 +82,7 @@ CASES: dict[str, Case] = {
     ),
     "an empty body": Case(odd("empty_body"), "empty", "sent an empty reply"),
     "empty choices": Case(odd("empty_choices"), "empty", "sent an empty reply"),
-    "other JSON": Case(odd("other_json"), "server", "not one of a chat"),
+    "other JSON": Case(odd("other_json"), "server", "not one of a chat", 500),
     "a body that is cut": Case(odd("cut_body"), "cut_stream", "broke off"),
     "a connection hung up": Case(odd("hangs_up"), "connection", "broke off"),
     "never starts": Case(

@@ -208,6 +208,20 @@ def test_a_reply_in_one_piece_is_known_as_such(end: str, size: int) -> None:
         assert (out, told.form, error) == (sent, "whole", None)
 
 
+def test_of_a_stream_of_another_kind_the_end_is_left_to_its_own_parser() -> None:
+    ends = {"type": "message-end", "delta": {"finish_reason": "COMPLETE"}}
+    sent = sse({"type": "content-delta", "delta": {}}, ends)
+    stream, told, error = read(sent)
+    assert (stream, told.known, error) == (sent, False, None)
+
+
+@pytest.mark.parametrize("key", ["done", "event_type"])
+def test_lines_of_json_are_given_on_as_they_come(key: str) -> None:
+    line = json.dumps({key: "", "text": "a"}).encode() + b"\n"
+    events = Events(Told())
+    assert [events.feed(line), events.feed(line[:9]), events.feed(line[9:])] == [line, b"", line]
+
+
 @pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource"])
 def test_a_reply_that_was_broken_off_is_no_reply(reason: str) -> None:
     _, _, error = read(sse(chunk({"content": "half"}), chunk({}, reason)))
@@ -244,10 +258,20 @@ def test_an_error_in_a_stream_is_found_however_it_is_put(stream: bytes) -> None:
         assert (out, error is not None and "boom" in str(error.body)) == (b"", True)
 
 
-@pytest.mark.parametrize("whole", [b"<html>no</html>", b"plain words", b"\xff"])
+@pytest.mark.parametrize(
+    "whole",
+    [
+        b"<html>no</html>",
+        b"plain words",
+        b"\xff",
+        b'{"token": 7}',
+        b"\x00\x00\x00\x99\x00\x00\x00:binary",
+        b'{"output": "b"}',
+    ],
+)
 def test_what_is_no_stream_is_left_as_it_is(whole: bytes) -> None:
     out, told, error = read(whole[:3], whole[3:])
-    assert (out, error, told.streamed) == (whole, None, False)
+    assert (out, error, told.known) == (whole, None, False)
 
 
 EVENTS = st.lists(
