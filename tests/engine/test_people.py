@@ -149,11 +149,12 @@ async def test_an_action_waits_for_approval_and_a_refusal_reaches_the_model(worl
 
 
 async def test_an_interrupt_stops_the_action_and_keeps_the_task(world: World) -> None:
-    script = one_action("n = 1\nimport time\ntime.sleep(60)")
+    under_way = "n = 1\nopen('x', 'w')\nsave_artifact('x', 'x')\nimport time\ntime.sleep(60)"
+    script = one_action(under_way)
     script.executor("a", code("print(n)"), expect="The person stopped the action")
     script.executor("a", report()).checker(check())
     run = Driven(world, world.submit(script))
-    await run.until("action.started")
+    await run.until("tool.finished")
     await run.say("interrupt")
     state = await run.ended()
     assert state.status == "done"
