@@ -135,6 +135,21 @@ async def test_without_a_model_the_first_screen_says_all_the_ways_to_one() -> No
         assert isinstance(app.focused, Prompt)
 
 
+async def test_a_model_server_that_was_started_meanwhile_is_found_with_the_next_task() -> None:
+    gateway = FakeGateway(team=TeamLine("", "no model is configured", "start one"))
+    app = app_with(gateway)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "No model yet" in shown(app), "the ways")
+        await pilot.press(*"do it", "enter")
+        await until(pilot, lambda: "F2 plays" in shown(app), "the notice")
+        assert app.query_one(Prompt).text == "do it"
+        gateway.team_line = TeamLine(said="planner ollama_chat/x, because Ollama answers")
+        await pilot.press("enter")
+        await until(pilot, lambda: gateway.asked, "the task")
+        assert gateway.asked == [("submit", "do it", None)]
+        await until(pilot, lambda: "because Ollama answers" in shown(app), "the team")
+
+
 async def test_what_needs_a_person_stands_first_with_its_question() -> None:
     gateway = FakeGateway(
         rows=[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,7 +13,7 @@ from textual.widgets import Footer
 
 from planner_app.tui.first_run import failure_lines, first_run_lines
 from planner_app.tui.screens.base import HasNews
-from planner_app.tui.widgets.inbox import Inbox
+from planner_app.tui.widgets.inbox import EMPTY, Inbox
 from planner_app.tui.widgets.panes import Strap
 from planner_app.tui.widgets.prompt import Prompt
 from planner_app.view.clean import clip, width
@@ -114,8 +114,8 @@ class HomeScreen(HasNews, Screen[None]):
     def team_known(self, team: TeamLine) -> None:
         """Who would do a task now."""
         self._team = team
-        if team.missing:
-            self.query_one(Inbox).say_when_empty(first_run_lines(team))
+        lines = first_run_lines(team) if team.missing else EMPTY
+        self.query_one(Inbox).say_when_empty(lines)
         self.query_one("#team", Strap).redo()
 
     def no_history(self, error: PlannerError) -> None:
@@ -138,12 +138,22 @@ class HomeScreen(HasNews, Screen[None]):
         if not text.strip():
             self.planner.say("Type a task first.")
             return
-        if self._team is not None and self._team.missing:
-            self.planner.say(f"{self._team.missing}. F2 plays a bundled example.")
-            return
         if self._sending:
             return
         self._sending = True
+        if self._team is not None and self._team.missing:
+
+            def looked(team: object) -> None:
+                self._sending = False
+                self.team_known(cast("TeamLine", team))
+                if self._team is not None and self._team.missing:
+                    self.planner.say(f"{self._team.missing}. F2 plays a bundled example.")
+                else:
+                    self.on_prompt_sent(message)
+
+            # A model server may have been started since.
+            self.planner.in_thread(lambda gateway: gateway.team(), looked, self._not_saved)
+            return
         prompt = message.prompt
 
         def saved(run_id: object) -> None:
