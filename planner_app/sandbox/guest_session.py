@@ -330,7 +330,7 @@ class GuestSession(SessionFiles):
         try:
             async with asyncio.timeout(self._limits.grace_seconds + SLACK_SECONDS):
                 await self._interrupt(operation)
-                await asyncio.shield(operation.result)
+                self._note_loss(await asyncio.shield(operation.result))
         except (TimeoutError, asyncio.CancelledError):
             self._die("it did not stop when its action was cancelled")
         except SessionClosed:
@@ -425,9 +425,13 @@ class GuestSession(SessionFiles):
     ) -> Frame:
         """A request about variables. One that costs the process is told by the next action."""
         result = await self._request(message, blob, collector or Nothing(), REQUEST_SECONDS)
+        self._note_loss(result)
+        return result
+
+    def _note_loss(self, result: Frame) -> None:
+        """Of a request whose result is no action's: the next action tells it."""
         if result.get("state_lost") is True:
             self._loss = self._loss or _complaint(result)
-        return result
 
     def _check_bound(self, result: Frame) -> None:
         if self._dead:

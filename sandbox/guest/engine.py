@@ -33,6 +33,7 @@ PARSE_ONLY = 0x0400  # ast.PyCF_ONLY_AST
 TOP_LEVEL_AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 IS_COROUTINE = 0x0080  # inspect.CO_COROUTINE
 KEPT_SOURCES = 50
+WIND_DOWN_TURNS = 100
 
 # Bound early, so that an action which patches the builtins does not break the next one.
 _compile, _eval = builtins.compile, builtins.eval
@@ -224,8 +225,8 @@ class Engine:
             raise
         finally:
             self._task = None
-            if not task.done():  # interrupted in the loop's own machinery
-                task.cancel()
+            if not task.done():
+                _wind_down(self._loop, task)
 
     def cancel_task(self, frame: FrameType | None) -> bool:
         """On an interrupt: cancel the action's task, if the loop is idle or busy with itself."""
@@ -238,6 +239,24 @@ class Engine:
             loop.call_soon_threadsafe(task.cancel)
             return True
         return False
+
+
+def _wind_down(loop: asyncio.AbstractEventLoop, task: asyncio.Task[object]) -> None:
+    """End the task of an action that was interrupted in the midst of another task, or of the loop.
+
+    What it awaits ends with the interrupt, too, which would else come up in the next action.
+    """
+    task.cancel()
+    for _ in range(WIND_DOWN_TURNS):
+        loop.call_soon(loop.stop)
+        try:
+            loop.run_forever()
+        except (KeyboardInterrupt, SystemExit):
+            continue  # the stop is still to come
+        if task.done():
+            break
+    if task.done() and not task.cancelled():
+        task.exception()  # has been told
 
 
 def _lay_out_font_list() -> None:

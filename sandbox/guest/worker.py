@@ -8,6 +8,7 @@ there is a sign that it was touched.
 
 from __future__ import annotations
 
+import sys
 from _signal import (  # type: ignore[import-not-found]  # what patching `signal` leaves whole
     ITIMER_PROF,
     ITIMER_REAL,
@@ -85,8 +86,12 @@ class Interrupts:
         self.running = False
         self.engine: Engine | None = None
         self._grace = 2.0
-        self.held = False
+        self._held = False
         """True while the main thread writes a frame, which must not be cut off."""
+        self._missed = False
+        """A signal came meanwhile."""
+        self._raised: KeyboardInterrupt | None = None
+        """The latest of the action."""
         self._first: float | None = None
         self._last: float | None = None
 
@@ -99,6 +104,7 @@ class Interrupts:
         self._key = key
         self._grace = grace
         self._first = self._last = None
+        self._missed = False
         set_handler(SIGINT, self._on_signal)
         pthread_sigmask(SIG_SETMASK, ())
         self._bulletin.begin(key)
@@ -108,18 +114,34 @@ class Interrupts:
         settrace(None)
         setprofile(None)
         setswitchinterval(SWITCH_SECONDS)
+        self._raised = None
         pthread_sigmask(SIG_BLOCK, ALL_SIGNALS)
         for timer in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF):
             setitimer(timer, 0)
 
+    def hold(self) -> None:
+        self._held = True
+
+    def release(self) -> None:
+        """Raises KeyboardInterrupt if it was put off."""
+        self._held = False
+        if self._missed:
+            self._missed = False
+            self._on_signal(SIGINT, None)
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if getpid() != self._pid:  # a forked child, which has no sight of the bulletin
             raise KeyboardInterrupt
-        if not self.running or self.held:
-            return  # it is sent again shortly
+        if not self.running:
+            return
+        if self._held:
+            self._missed = True
+            return
         if not self._bulletin.is_to_stop(self._key):
             return  # not the supervisor's: some process of an action sends it
         now = monotonic()
+        if self._was_swallowed():
+            self._last = None
         if self._first is None:
             self._first = now
         if self._last is not None and now - self._last < self._grace * 0.45:
@@ -128,9 +150,23 @@ class Interrupts:
             return  # a half-done import cannot be repeated; the signal comes again
         self._last = now
         _interrupt_awaited_program(frame)
+        self._raised = None
         if self.engine is not None and self.engine.cancel_task(frame):
             return
-        raise KeyboardInterrupt
+        self._raised = KeyboardInterrupt()
+        raise self._raised
+
+    def _was_swallowed(self) -> bool:
+        """Whether the latest one came into no Python code: a file that is let go closes in C."""
+        traceback = self._raised.__traceback__ if self._raised is not None else None
+        return traceback is not None and traceback.tb_next is None
+
+    def note_unraisable(self, told: sys.UnraisableHookArgs) -> None:
+        """What is raised in a finaliser, or around a fork(), is swallowed, too."""
+        if told.exc_value is not None and told.exc_value is self._raised:
+            self._last = None  # the next signal, which comes shortly, raises it again
+        else:
+            sys.__unraisablehook__(told)
 
 
 def _importing(frame: FrameType | None) -> bool:
@@ -167,6 +203,7 @@ class Worker:
         self._interrupts = Interrupts(bulletin)
         self._engine = Engine(place, self._show)
         self._interrupts.engine = self._engine
+        sys.unraisablehook = self._interrupts.note_unraisable
         self._key: object = None
         self._warm = False
         self._sending = allocate_lock()
@@ -178,14 +215,14 @@ class Worker:
             return  # a forked child of the action shows nothing
         is_main = get_ident() == self._main_thread
         if is_main:
-            self._interrupts.held = True
+            self._interrupts.hold()
         try:
             with self._sending:
                 if self._interrupts.running:  # else the result has gone already
                     self._channel.send({**message, "key": self._key}, blob)
         finally:
             if is_main:
-                self._interrupts.held = False
+                self._interrupts.release()
 
     def _show(self, mime: str, data: bytes) -> None:
         self._send({"t": "display", "mime": mime}, data)

@@ -205,6 +205,7 @@ BUSY = {
     "a pool of processes": "import multiprocessing as mp, time\n"
     "with mp.get_context('fork').Pool(2) as pool: pool.map(time.sleep, [60, 60])",
     "a big sum": "sum(1 for _ in iter(int, 1))",
+    "displays": "class P: _repr_png_ = lambda self: bytes(300_000)\nwhile True: display(P())",
 }
 
 
@@ -314,6 +315,29 @@ async def test_who_cancels_the_wait_stops_the_action(session: Session) -> None:
     with pytest.raises(asyncio.CancelledError):
         await running.task
     assert (await session.run("kept")).value == "1"
+
+
+async def test_a_loss_that_nobody_waited_for_is_told_by_the_next_action(session: Session) -> None:
+    stubborn = "import signal\nsignal.pthread_sigmask(0, range(1, 64))\nprint('on', flush=True)"
+    running = Running(session, f"{stubborn}\nwhile True: pass")
+    await running.begun()
+    running.task.cancel()
+    await asyncio.gather(running.task, return_exceptions=True)
+    assert (await session.run("1+1")).state_lost
+
+
+async def test_an_interrupt_among_many_tasks_does_not_come_up_again(session: Session) -> None:
+    many = (
+        "import asyncio\nasync def f():\n    print('on', flush=True)\n"
+        "    while True: await asyncio.sleep(0)\nawait asyncio.gather(*(f() for _ in range(20)))"
+    )
+    for _ in range(5):
+        running = Running(session, many)
+        await running.begun()
+        await session.interrupt()
+        assert (await running.result()).status == "interrupted"
+        result = await session.run("await asyncio.sleep(0, 5)")
+        assert (result.status, result.value, result.stderr) == ("ok", "5", ""), result
 
 
 async def test_an_interrupt_of_nothing_harms_nothing(session: Session) -> None:
