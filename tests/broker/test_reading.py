@@ -179,7 +179,7 @@ async def test_a_picture_is_refused_with_what_to_do(reader: ChildReader) -> None
 
 
 async def test_a_page_that_takes_too_long_is_read_plainly_and_the_next_one_is_not_harmed() -> None:
-    reader = ChildReader(read_s=2.0)
+    reader = ChildReader(read_s=5.0)
     slow = "<p>word " * 150_000
     page = await reader.read(html(slow))
     assert page.pages[0].startswith("word")
