@@ -35,6 +35,8 @@ def _stand_in_for_site(packages: tuple[str, ...]) -> None:
     from _sitebuiltins import Quitter, _Helper
 
     sys.path += packages
+    # For what joblib starts with this interpreter's own flags, and so without site, too.
+    os.environ["PYTHONPATH"] = ":".join(packages)
     for name in ("exit", "quit"):
         setattr(builtins, name, Quitter(name, "Ctrl-D"))
     setattr(builtins, "help", _Helper())  # noqa: B010 - not known to be one of them

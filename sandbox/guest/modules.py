@@ -115,7 +115,8 @@ def publish_for_children(modules: object, address: str) -> None:
             _lay_out(os.path.join(folder, f"{name}.py"), text)
     except OSError:
         return  # no room, or not ours any more: only processes that are forked have the tools
-    os.environ["PYTHONPATH"] = folder
+    others = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = f"{folder}:{others}" if others else folder
     if folder not in sys.path:
         sys.path.append(folder)  # what multiprocessing spawns takes over this path
 

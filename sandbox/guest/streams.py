@@ -100,6 +100,8 @@ class Streams:
                 fcntl(fd, F_SETFL, 0)  # they wait, and send no signals
         except OSError:
             _exit(DAMAGED_EXIT)  # closed: nothing can be shown any more
+        # Before the look: an action's wrapper around the bytes of ours closes them as it goes.
+        sys.stdout, sys.stderr = self._out, self._err
         try:
             whole = (_look_of(self._out), _look_of(self._err)) == self._looks
         except BaseException:  # detached from its buffer, or patched
@@ -109,4 +111,3 @@ class Streams:
         else:
             for stream in (self._out, self._err):
                 stream.reconfigure(newline="\n")  # nothing tells what it was
-            sys.stdout, sys.stderr = self._out, self._err

@@ -7,7 +7,7 @@ from tests.integration.hostile_insides import CONNECT, MACHINERY
 LEFTOVERS = {
     "pipes in the place of the tools' files, and an end": """
 import os
-folder = os.environ['PYTHONPATH']
+folder = os.environ['PYTHONPATH'].partition(':')[0]
 for name in os.listdir(folder): os.remove(f'{folder}/{name}'); os.mkfifo(f'{folder}/{name}')
 os._exit(0)
 """,
@@ -39,6 +39,11 @@ for fd in (1, 2, 200, 201, 202):
     "spare descriptors that lead to nothing": """
 import os
 null = os.open('/dev/null', os.O_WRONLY); os.dup2(null, 201); os.dup2(null, 202)
+""",
+    "streams around the bytes of ours": """
+import io, sys
+sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')
+sys.stderr = io.TextIOWrapper(sys.stderr.buffer, encoding='utf-8')
 """,
     "streams that swallow": """
 import sys

@@ -271,6 +271,18 @@ told
     assert set(await value(session, code)) <= {"", "1000"}
 
 
+async def test_what_joblib_starts_with_python_s_own_flags_finds_the_packages(
+    session: Session,
+) -> None:
+    code = """
+import subprocess, sys
+find = "from importlib.util import find_spec; print(find_spec('joblib') is not None)"
+flags = subprocess._args_from_interpreter_flags()
+subprocess.run([sys.executable, *flags, '-c', find], capture_output=True, text=True).stdout
+"""
+    assert (await session.run(code)).value == "'True\\n'"
+
+
 async def test_data_frames_are_shown_as_text_and_table(session: Session) -> None:
     result = await session.run("import pandas as pd; pd.DataFrame({'a': [1, 2], 'b': ['x', 'y']})")
     assert result.value is not None
