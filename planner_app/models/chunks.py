@@ -48,6 +48,8 @@ def is_last(value: dict[str, Any]) -> bool:
 def put_in_order(value: dict[str, Any]) -> bool:
     """Take out what litellm fails on, and put in what it needs; whether that changed anything."""
     odd = _counted(value)
+    if "error" in value:  # it says that there is none
+        odd = not value.pop("error")
     return ("choices" in value and _in_order(value)) or odd
 
 

@@ -30,6 +30,9 @@ _REPLY = frozenset({"choices", "candidates", "content", "type", "delta", "done",
 """Some of these stand in every part of a reply."""
 _ROW = frozenset({"done", "event_type"})
 """One of these stands in each line where a stream is one of lines: Ollama's, Cohere's."""
+_NOTHING = re.compile(rb'[\w .:+-]{0,64}|\[\]|""')
+"""A sign of life, or a time: without a brace or a quote it holds no piece of a reply."""
+_BEATS = frozenset({"ping", "keepalive", "heartbeat"})
 _WORDS = ("detail", "errors", "msg", "message")
 """Where else than in `error` an error is told."""
 _BROKEN_OFF = frozenset({"error", "abort", "insufficient_system_resource"})
@@ -110,10 +113,13 @@ class Events:
         self._rest += last
         take = self._event_line if self._told.form == "events" else self._row
         ready: list[bytes] = []
-        try:
-            ready.extend(map(take, lines))
-        except StreamError as error:
-            self.error = error
+        for line in lines:
+            try:
+                ready.append(take(line))
+            except StreamError as error:
+                if not self._told.reason:  # what comes behind the end spoils nothing
+                    self.error = error
+                    break
         return b"".join(ready)
 
     def finish(self) -> bytes:
@@ -133,7 +139,7 @@ class Events:
                 return self._row(rest)
             return self._event_line(rest.rstrip(b"\r")) + self._event()
         except StreamError as error:
-            if error.body is not None:
+            if error.body is not None and not self._told.reason:
                 raise
             return b""  # it was cut in the middle of an event: that no end came tells
 
@@ -161,7 +167,7 @@ class Events:
         """The event that has ended."""
         data, name = b"\n".join(self._data).strip(), self._name
         self._data, self._name = [], ""
-        if data in (b"", b"null"):
+        if _NOTHING.fullmatch(data):
             return b""
         if data.startswith(b"[DONE]"):
             self._told.done = True
@@ -171,10 +177,12 @@ class Events:
             raise StreamError(None)
         if name == "error":
             raise StreamError(value)
+        if value.get("type") in _BEATS:
+            return b""
         return b"data: " + self._said(value, data) + b"\n\n"
 
     def _row(self, line: bytes) -> bytes:
-        if not (line := line.strip()):
+        if _NOTHING.fullmatch(line := line.strip()):
             return b""
         value = _parsed(line)
         if value is None:

@@ -259,6 +259,34 @@ def test_an_error_in_a_stream_is_found_however_it_is_put(stream: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "odd",
+    [
+        b"data: ping\n\n", b"data: []\n\n", b'data: ""\n\n', b"event: heartbeat\ndata: 1\n\n",
+        b'event: ping\ndata: {"type": "ping"}\n\n', b"data: 2026-01-01T00:00:00Z\n\n",
+    ],
+)  # fmt: skip
+def test_a_sign_of_life_between_the_pieces_of_a_reply_is_passed_over(odd: bytes) -> None:
+    first, rest = sse(chunk({"content": "a"}, error=None)), sse(chunk({"content": "b"}, "stop"))
+    out, told, error = read(first + odd, rest)
+    assert (error, told.reason) == (None, "stop")
+    assert out.count(b"data:") == 2, "litellm fails on what is no piece of a reply"
+    assert b"error" not in out, "it takes an error that is null for one"
+    assert deltas(out) == [{"content": "a"}, {"content": "b"}]
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [b"data: [DONE\n\n", b"data: DONE\n\n", b'data: "[DONE]"\n\n',
+     b"event: close\ndata: {bye\n\n", sse({"error": "late"}), b'data: {"error": "late"}'],
+)  # fmt: skip
+def test_what_comes_behind_the_end_of_a_reply_does_not_spoil_it(junk: bytes) -> None:
+    usage = {**chunk({}), "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}
+    out, told, error = read(sse(chunk({"content": "a"}, "stop")) + junk + b"\n\n", sse(usage))
+    assert (error, told.reason, told.done) == (None, "stop", True)
+    assert b'"completion_tokens": 1' in out
+
+
+@pytest.mark.parametrize(
     "whole",
     [
         b"<html>no</html>",
