@@ -21,8 +21,9 @@ def reason_of(value: dict[str, Any]) -> str:
         delta = choice.get("delta")
         if isinstance(delta, dict) and delta.get("refusal"):
             return REFUSED
-        if choice.get("finish_reason"):
-            return str(choice["finish_reason"])
+        reason = str(choice.get("finish_reason") or "")
+        if reason not in ("", "null"):  # some have a word for none
+            return reason
     for candidate in _rows(value.get("candidates")):
         if candidate.get("finishReason"):
             return str(candidate["finishReason"])

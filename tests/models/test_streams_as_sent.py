@@ -182,6 +182,7 @@ def test_other_answers_than_the_first_are_left_out() -> None:
     [
         (chunk({}, "stop"), "stop", False), (chunk({}, "weird"), "weird", False),
         (chunk({"refusal": "No."}, "stop"), "refusal", False),
+        (chunk({"content": "a"}, "null"), "", False),
         (chunk({}) | {"choices": [], "usage": {"prompt_tokens": 1}}, "", True),
         ({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, "end_turn", False),
         ({"type": "message_stop"}, "", True),
