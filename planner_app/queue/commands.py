@@ -90,7 +90,7 @@ def send(history: History, run_id: str, kind: CommandKind, data: Mapping[str, An
             raise NotFound(f"there is no run {run_id[:40]}", "list them with: planner tasks")
         if row.status in ENDED:
             raise BadInput(
-                f"run {run_id} has ended ({row.status}), so it cannot be told to {kind}",
+                f"run {run_id} has ended ({row.status}), so there is nothing to {kind}",
                 f'go on from it with: planner continue {run_id} "TEXT"',
             )
         values = {"id": command_id, "run_id": run_id, "kind": kind, "data": payload}
