@@ -198,8 +198,10 @@ class LiveWriter:
         tries = 0
         while not closing:
             self._due.wait()
-            closing = self._closing.is_set()
             self._due.clear()
+            closing = (
+                self._closing.is_set()
+            )  # after: close() says that it closes, then that it is due
             work += self._take()
             if work:
                 connection = self._flush(connection, work)

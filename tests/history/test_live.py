@@ -119,7 +119,7 @@ def test_what_a_dead_driver_left_is_forgotten_by_the_next(
 ) -> None:
     writer.write("r_1", "m", "text", "left")
     writer.write("r_2", "m", "text", "other run")
-    read_until(reader, bool)
+    writer.close()
     heir = LiveWriter(file)
     heir.forget("r_1")
     heir.close()
