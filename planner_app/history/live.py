@@ -199,9 +199,8 @@ class LiveWriter:
         while not closing:
             self._due.wait()
             self._due.clear()
-            closing = (
-                self._closing.is_set()
-            )  # after: close() says that it closes, then that it is due
+            # In this order, for close() says that it closes, and then that there is work.
+            closing = self._closing.is_set()
             work += self._take()
             if work:
                 connection = self._flush(connection, work)
